@@ -1,0 +1,135 @@
+"""The command line: one file a command, each parses, calls one function and draws what it says."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from kagkit.foundation.errors import KagkitError, did_you_mean
+
+# Each command with its help: a page of help must not import every command.
+COMMANDS = {
+    "check": "Find every problem of a workspace, manifest, run or submission.",
+    "run": "Do what is missing of an experiment, reuse what is done, say why.",
+    "compare": "Put CV beside the leaderboard.",
+    "package": "Make the deliverable of a run, proved and checked.",
+    "data": "Pin the data's version, prove it, say what changed.",
+    "lb": "Bring the host's scores home.",
+}
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The commands, imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"kagkit.cli.{cmd_name}_command").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(
+                f"{args[0]}: no such command; {did_you_mean(args[0], list(COMMANDS))}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="kagkit COMMAND --help ends with worked examples.",
+)
+@click.version_option(None, "--version", package_name="kagkit", message="kagkit %(version)s")
+@click.option("-C", "folder", metavar="DIR", help="Work in DIR instead of the current folder.")
+def kagkit(folder: str | None) -> None:
+    """Kaggle competitions that can be done again: a manifest records data, seeds and weights."""
+    if folder is not None:
+        if not Path(folder).is_dir():
+            raise click.UsageError(f"-C {folder}: no such folder")
+        os.chdir(folder)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; the exit codes are those of the contract.
+
+    Args:
+        arguments: The words after `kagkit`; those of the process by default.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = kagkit.main(words, prog_name="kagkit", standalone_mode=False)
+    except KagkitError as error:
+        code = _tell(error, words)
+    except click.UsageError as error:
+        code = _tell_usage(error, words)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("\ninterrupted: what was finished is kept; run the same command to go on", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`kagkit compare | head`): nothing is left to say, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _tell_unexpected(error, words)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: KagkitError, words: list[str]) -> int:
+    from kagkit.cli.drawing import draw_error, emit_json
+
+    if "--debug" in words:
+        import traceback
+
+        traceback.print_exception(error)
+    if "--json" in words:
+        emit_json(error.as_json())
+    else:
+        draw_error(error)
+    return error.exit_code
+
+
+def _tell_usage(error: click.UsageError, words: list[str]) -> int:
+    from kagkit.cli.drawing import emit_json
+
+    if "--json" in words:
+        emit_json({"error": "UsageError", "exit_code": 2, "summary": error.format_message(), "problems": []})
+    else:
+        error.show()
+    return 2
+
+
+def _tell_unexpected(error: Exception, words: list[str]) -> int:
+    import traceback
+
+    from kagkit.cli.drawing import emit_json
+
+    if "--debug" in words:
+        traceback.print_exception(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name} line {frame.lineno}"
+    found = f"{type(error).__name__}: {error}".replace(str(Path.cwd()), ".")
+    summary = f"unexpected: {found} ({where})"
+    if "--json" in words:
+        emit_json({"error": type(error).__name__, "exit_code": 1, "summary": summary, "problems": []})
+    else:
+        click.echo(f"{summary}\n  hint: this is a fault of kagkit; --debug shows the stack trace", err=True)
+    return 1

@@ -1,0 +1,52 @@
+"""`kagkit compare`: CV beside the leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kagkit.cli.options import command
+
+EXAMPLES = """
+kagkit compare                       # the latest complete run of every experiment, and every scored run
+kagkit compare exp001/1 exp001/2     # two runs of one experiment
+kagkit compare --json                # for programs
+"""
+
+
+@command("compare", EXAMPLES)
+@click.argument("runs", nargs=-1, metavar="[RUN...]")
+def compare(runs: tuple[str, ...], as_json: bool) -> None:
+    """Put CV, its spread over folds, and the leaderboard side by side, best CV first.
+
+    RUN is `exp001` for the latest complete run, `exp001/3`, or a run's folder. The gap is the public score
+    minus the CV.
+    """
+    from kagkit.cli.drawing import draw_table, emit_json, number
+    from kagkit.judgement.comparison import compare_runs
+    from kagkit.workspace.layout import find_workspace
+
+    comparison = compare_runs(find_workspace(Path.cwd()), runs)
+    if as_json:
+        emit_json(comparison.as_json())
+        return
+    for alarm in comparison.alarms:
+        click.secho(f"{alarm.kind}: {alarm.text}", fg="yellow", err=True)
+    scores = ["CV", "± folds", "LB public", "LB private", "gap"]
+    rows = [
+        [
+            row.run,
+            *(number(value) for value in (row.cv, row.cv_std, row.lb_public, row.lb_private)),
+            "-" if row.gap is None else f"{row.gap:+.5f}",
+            "-" if row.coverage is None else f"{row.coverage:.0%}",
+            row.submission or "-",
+            row.note,
+        ]
+        for row in comparison.rows
+    ]
+    draw_table(["run", *scores, "rows", "submission", "note"], rows, right=[*scores, "rows"])
+    click.echo(f"{comparison.metric}, {'greater' if comparison.greater_is_better else 'lower'} is better")
+
+
+command = compare

@@ -1,0 +1,174 @@
+"""`kagkit data`: pin the data's version, prove it, say what changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kagkit.cli.options import command as declare
+
+PIN = """
+kagkit data pin               # every declared source
+kagkit data pin chexpert      # one of them
+"""
+VERIFY = """
+kagkit data verify            # by size and time where nothing changed
+kagkit data verify --deep     # every byte
+"""
+DIFF = """
+kagkit data diff stage1                      # what is on the disk against what is pinned
+kagkit data diff 9f2c41ab 51ab7d00           # two pinned versions
+"""
+
+
+@click.group("data")
+def data() -> None:
+    """Pin the data's version, prove it, say what changed."""
+
+
+@declare("pin", PIN)
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]")
+def pin(sources: tuple[str, ...], as_json: bool) -> None:
+    """Make what is on the disk the version this workspace works with.
+
+    Writes data.lock.yaml, to be committed, and a listing that `sha256sum -c` reads. Unchanged files are not
+    read again.
+    """
+    from dataclasses import asdict
+
+    from kagkit.cli.drawing import duration, emit_json
+    from kagkit.data import versions
+
+    root, declared = _sources(sources)
+    pinned = {name: versions.pin(root, name, parts, progress=_progress()) for name, parts in declared.items()}
+    if as_json:
+        emit_json(_one_or_all({name: asdict(value) for name, value in pinned.items()}))
+        return
+    for name, value in pinned.items():
+        click.echo(
+            f"{name}: {value.files:,} files, {value.bytes:,} bytes, version {value.version[:12]} "
+            f"({value.hashed:,} read, {value.unchanged:,} unchanged, {duration(value.seconds)})"
+        )
+
+
+@declare("verify", VERIFY)
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]")
+@click.option("--deep", is_flag=True, help="Read every file, whatever its size and time say.")
+def verify(sources: tuple[str, ...], deep: bool, as_json: bool) -> None:
+    """Prove that the data are the pinned ones; exit code 3 where they are not."""
+    from dataclasses import asdict
+
+    from kagkit.cli.drawing import duration, emit_json
+    from kagkit.data import versions
+
+    root, declared = _sources(sources)
+    found = {
+        name: versions.verify(root, name, parts, deep=deep, progress=_progress())
+        for name, parts in declared.items()
+    }
+    changed = any(value.changes for value in found.values())
+    if as_json:
+        emit_json(_one_or_all({name: asdict(value) for name, value in found.items()}))
+    else:
+        for name, value in found.items():
+            state = f"{len(value.changes)} changes" if value.changes else "unchanged"
+            click.echo(
+                f"{name}: {state}, {value.files:,} files, {value.hashed:,} read, {duration(value.seconds)}"
+            )
+            _draw_changes(value.changes)
+    raise click.exceptions.Exit(3 if changed else 0)
+
+
+@declare("diff", DIFF)
+@click.argument("first", metavar="A")
+@click.argument("second", required=False, metavar="[B]")
+def diff(first: str, second: str | None, as_json: bool) -> None:
+    """Say what changed between two versions, or between a pinned source and the disk.
+
+    A and B are versions, or their first digits; one source's name compares its pin with the disk.
+    """
+    from dataclasses import asdict
+
+    from kagkit.cli.drawing import emit_json
+    from kagkit.data import versions
+
+    root, declared = _sources((first,) if second is None else ())
+    if second is None:
+        old = _listing(
+            root, versions.read_lock(root)[first].version if first in versions.read_lock(root) else first
+        )
+        new = versions.survey(root, first, declared[first]).listing
+    else:
+        old, new = _listing(root, first), _listing(root, second)
+    changes = versions.compare(old, new)
+    if as_json:
+        emit_json({"old": old.version, "new": new.version, "changes": [asdict(change) for change in changes]})
+        return
+    click.echo(f"{old.version[:12]} -> {new.version[:12]}: {len(changes)} changes")
+    _draw_changes(changes)
+
+
+def _sources(names: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
+    """The chosen sources; by default every one whose files are there (stage 2 may not be yet)."""
+    from kagkit.foundation.errors import did_you_mean
+    from kagkit.workspace.layout import find_workspace
+
+    workspace = find_workspace(Path.cwd())
+    declared = workspace.competition.sources
+    for name in names:
+        if name not in declared:
+            raise click.UsageError(f"{name}: no such source; {did_you_mean(name, list(declared))}")
+    if names:
+        return workspace.root, {name: declared[name] for name in names}
+    there = {
+        name: parts
+        for name, parts in declared.items()
+        if name != "stage2"
+        or all((workspace.root / path).exists() for paths in parts.values() for path in paths)
+    }
+    return workspace.root, there
+
+
+def _listing(root: Path, version: str) -> Any:
+    from kagkit.data import versions
+
+    names = [
+        path.name.removesuffix(".sha256") for path in (root / "runs" / ".data").glob(f"{version}*.sha256")
+    ]
+    listing = versions.read_listing(root, names[0]) if len(names) == 1 else None
+    if listing is None:
+        found = "no such version" if not names else f"{len(names)} versions begin so"
+        raise click.UsageError(f"{version}: {found}; runs/.data holds the listings")
+    return listing
+
+
+def _draw_changes(changes: Any) -> None:
+    from kagkit.cli.drawing import draw_table
+
+    if changes:
+        rows = [[change.kind, change.path, change.detail] for change in changes]
+        draw_table(["change", "file", "detail"], rows)
+
+
+def _one_or_all(facts: dict[str, Any]) -> Any:
+    return next(iter(facts.values())) if len(facts) == 1 else facts
+
+
+def _progress() -> Any:
+    """A counter on a terminal; nothing elsewhere."""
+    from kagkit.cli.drawing import on_terminal
+
+    if not on_terminal():
+        return None
+
+    def show(files: int, size: int) -> None:
+        click.echo(f"\r{files:,} files, {size / 1e6:,.0f} MB", nl=False, err=True)
+
+    return show
+
+
+for subcommand in (pin, verify, diff):
+    data.add_command(subcommand)
+command = data

@@ -1,0 +1,87 @@
+"""Draw tables, errors and JSON: colours only on a terminal, widths that fit it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from kagkit.foundation.errors import KagkitError, Problem
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def draw_error(error: KagkitError) -> None:
+    """Print an error with all its problems on standard error."""
+    click.secho(error.summary, fg="red", bold=True, err=True)
+    draw_problems(error.problems)
+
+
+def draw_problems(problems: Iterable[Problem]) -> None:
+    """Print problems on standard error, each with its hint below."""
+    for problem in problems:
+        first, *hint = str(problem).splitlines()
+        where, _, rest = first.partition(": ")
+        click.echo(f"  {click.style(where, bold=True)}: {rest}", err=True)
+        for line in hint:
+            click.secho(f"  {line}", fg="cyan", err=True)
+
+
+def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print a table on standard output, fitted to the terminal; numbers to the right.
+
+    Args:
+        columns: The headings.
+        rows: Cells as text, in the order of the headings.
+        right: The headings whose cells stand to the right.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # A file or a pipe has no width; rich would cut to 80 columns.
+        console = Console(highlight=False, width=max(80, console.measure(table).maximum))
+    console.print(table)
+
+
+def number(value: float | None, digits: int = 5) -> str:
+    """A score as people write it; a dash where there is none.
+
+    Example:
+        >>> number(0.8154), number(None)
+        ('0.81540', '-')
+    """
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    Example:
+        >>> duration(4.2), duration(75), duration(7300)
+        ('4.2 s', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def on_terminal() -> bool:
+    """Whether people are looking at standard error as it is written."""
+    return sys.stderr.isatty()

@@ -1,0 +1,50 @@
+"""`kagkit lb`: the host's scores come home."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from kagkit.cli.options import command as declare
+
+EXAMPLES = """
+kagkit lb add exp001 --public 0.77033                  # what the leaderboard shows now
+kagkit lb add exp001/3 --public 0.77033 --private 0.78468
+"""
+
+
+@click.group("lb")
+def lb() -> None:
+    """Bring the host's scores home, to leaderboard.jsonl."""
+
+
+@declare("add", EXAMPLES)
+@click.argument("run", metavar="RUN")
+@click.option("--public", type=float, help="The public score.")
+@click.option("--private", type=float, help="The private score, once the host shows it.")
+def add(run: str, public: float | None, private: float | None, as_json: bool) -> None:
+    """Note the scores a run's submission got.
+
+    Lines are only ever added; the newest score of a run counts.
+    """
+    from kagkit.cli.drawing import emit_json
+    from kagkit.runs.record import find_run
+    from kagkit.workspace.layout import find_workspace
+    from kagkit.workspace.ledger import Scores, add_scores
+
+    if public is None and private is None:
+        raise click.UsageError("give --public, --private or both")
+    if any(score is not None and not math.isfinite(score) for score in (public, private)):
+        raise click.UsageError("a score is a finite number")
+    workspace = find_workspace(Path.cwd())
+    line = add_scores(workspace, find_run(workspace, run).name, Scores(public, private))
+    if as_json:
+        emit_json(line)
+    else:
+        click.echo(f"{line['run']}: public {line['public']}, private {line['private']}")
+
+
+lb.add_command(add)
+command = lb

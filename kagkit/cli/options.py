@@ -1,0 +1,37 @@
+"""What every command takes: `--json`, `--debug`, and help that ends with worked examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Function = Callable[..., Any]
+
+
+def command(name: str, examples: str) -> Callable[[Function], click.Command]:
+    """Declare a command whose help ends with examples and which knows `--json` and `--debug`.
+
+    Args:
+        name: The command's name.
+        examples: Command lines, one a line, each perhaps with a `#` comment.
+    """
+
+    def declare(function: Function) -> click.Command:
+        decorate: Callable[[Function], click.Command] = click.command(name, None, epilog=_paragraph(examples))
+        settled = decorate(function)
+        settled.params += [
+            click.Option(
+                ["--json", "as_json"], is_flag=True, help="Print one JSON document and nothing else."
+            ),
+            click.Option(["--debug"], is_flag=True, expose_value=False, help="Show stack traces of errors."),
+        ]
+        return settled
+
+    return declare
+
+
+def _paragraph(examples: str) -> str:
+    # \b keeps click from filling the lines into a paragraph.
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())

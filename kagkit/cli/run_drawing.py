@@ -1,0 +1,173 @@
+"""Draw a run as it goes: bars with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import Any, Self
+
+import click
+
+from kagkit.cli.drawing import duration, number, on_terminal
+from kagkit.runs.events import (
+    Event,
+    Noted,
+    NothingToDo,
+    PlanMade,
+    RunMade,
+    SameBytes,
+    TaskDone,
+    TaskFailed,
+    TaskProgressed,
+    TaskStarted,
+    TaskWaiting,
+)
+
+
+class RunDrawing:
+    """Draws one run's events on standard error, and keeps its end.
+
+    Args:
+        silent: Draw nothing.
+        explain: Name every task to do with its reason.
+    """
+
+    def __init__(self, *, silent: bool, explain: bool) -> None:
+        self.end: RunMade | NothingToDo | SameBytes | None = None
+        self.plan: dict[str, Any] | None = None
+        self._silent = silent
+        self._explain = explain
+        self._stack = ExitStack()
+        self._bars: _Bars | None = None
+        self._expected = self._finished = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *trouble: Any) -> None:
+        self._stack.close()
+
+    def draw(self, event: Event) -> None:
+        """Draw one event."""
+        if isinstance(event, PlanMade):
+            self._take_plan(event)
+        elif isinstance(event, (RunMade, NothingToDo, SameBytes)):
+            self._stack.close()
+            self.end = event
+            self._say(_ending(event))
+        elif isinstance(event, Noted):
+            self._say(event.text)
+        elif isinstance(event, TaskWaiting):
+            self._say(f"{event.label}: {event.holder} is doing it; waiting for the result")
+        else:
+            self._take_task(event)
+
+    def _take_plan(self, plan: PlanMade) -> None:
+        tasks = [
+            {"task": p.spec.label, "reason": p.reason or "restart", "seconds": p.seconds} for p in plan.todo
+        ]
+        self.plan = {
+            "experiment": plan.experiment,
+            "todo": tasks,
+            "done": plan.done,
+            "expected": plan.expected,
+        }
+        self._expected, self._began = plan.expected, time.monotonic()
+        if not plan.expected:
+            return
+        known = [p.seconds for p in plan.todo if p.seconds is not None]
+        estimate = f", about {duration(sum(known))} of work the last time" if known else ""
+        self._say(f"{plan.experiment}: {plan.expected} tasks to do, {plan.done} done{estimate}")
+        for reason, labels in _by_reason(plan).items():
+            many = len(labels) > 3 and not self._explain
+            shown = f"{labels[0]}, {labels[1]} and {len(labels) - 2} more" if many else ", ".join(labels)
+            self._say(f"  {reason}: {shown}")
+        if on_terminal() and not self._silent:
+            self._bars = self._stack.enter_context(_Bars(plan.expected))
+
+    def _take_task(self, event: TaskStarted | TaskProgressed | TaskDone | TaskFailed) -> None:
+        if isinstance(event, TaskDone) and not event.reused:
+            self._finished += 1
+            self._say(f"{event.label} done in {duration(event.seconds)}{self._time_left()}")
+        elif isinstance(event, TaskFailed):
+            self._finished += 1
+            self._say(f"{event.label} failed; the others go on")
+        if self._bars is not None:
+            self._bars.take(event)
+
+    def _time_left(self) -> str:
+        left = self._expected - self._finished
+        if left <= 0:
+            return ""
+        seconds = (time.monotonic() - self._began) / self._finished * left
+        return f"; {self._finished} of {self._expected}, about {duration(seconds)} left"
+
+    def _say(self, text: str) -> None:
+        if self._silent:
+            return
+        if self._bars is not None:
+            self._bars.say(text)
+        else:
+            click.echo(text, err=True)
+
+
+class _Bars:
+    """Bars of the running tasks on a terminal."""
+
+    def __init__(self, expected: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._all = self._progress.add_task("tasks", total=expected)
+        self._running: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *trouble: Any) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def take(self, event: TaskStarted | TaskProgressed | TaskDone | TaskFailed) -> None:
+        """Move the bars."""
+        if isinstance(event, TaskStarted):
+            self._running[event.label] = self._progress.add_task(f"  {event.label}", total=None)
+        elif isinstance(event, TaskProgressed) and event.label in self._running:
+            self._progress.update(self._running[event.label], completed=event.done, total=event.total)
+        elif event.label in self._running:
+            self._progress.remove_task(self._running.pop(event.label))
+            self._progress.advance(self._all)
+
+
+def _by_reason(plan: PlanMade) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for planned in plan.todo:
+        found.setdefault(planned.reason or "restart", []).append(planned.spec.label)
+    return found
+
+
+def _ending(event: RunMade | NothingToDo | SameBytes) -> str:
+    run = event.run
+    if isinstance(event, NothingToDo):
+        return f"nothing to do: {run.name}{_cv(run.data)}"
+    if isinstance(event, SameBytes):
+        count = event.counts["done"]
+        return f"same bytes: {run.name} was done again, {count} tasks in {duration(event.seconds)}"
+    partial = "" if run.complete else ", partial: it is never ranked or packaged"
+    exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"
+    return f"{run.name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
+
+
+def _cv(data: dict[str, Any]) -> str:
+    if data["cv"] is None:
+        return ", no CV: fitted on all rows"
+    spread = f" ± {number(data['cv_std'])} between folds" if data["cv_std"] is not None else ""
+    covered = f", on {data['coverage']:.0%} of the rows" if data["coverage"] < 1 else ""
+    return f", CV {number(data['cv'])}{spread}{covered}"

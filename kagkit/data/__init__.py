@@ -1,0 +1,1 @@
+"""Data as files and as tables: versions, folds, rows, predictions, drift."""

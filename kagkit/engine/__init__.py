@@ -1,0 +1,1 @@
+"""Start jobs with resources, poll them, cancel them, log them; know nothing of tasks."""

@@ -1,0 +1,191 @@
+"""Read a Python file's functions, keywords and top-level names by parsing it, never by running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kagkit.foundation.errors import ManifestError, Problem
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A keyword a function takes: its name, line, annotation as written, and default where it is a literal.
+
+    `default` is `REQUIRED` where there is none, and None where it is no literal.
+    """
+
+    name: str
+    line: int
+    annotation: str
+    default: Any
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function as its source declares it.
+
+    Attributes:
+        file: Where it stands, relative to the workspace.
+        name: Its name.
+        line: The line of its `def`.
+        positional: Its leading arguments without defaults, in order.
+        keywords: Every other argument, by name.
+        takes_any: Whether it takes `**anything`.
+        returns_value: Whether some `return` gives a value.
+        yields: Whether it is a generator.
+    """
+
+    file: str
+    name: str
+    line: int
+    positional: tuple[str, ...]
+    keywords: dict[str, Argument]
+    takes_any: bool
+    returns_value: bool
+    yields: bool
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed file: what each top-level name is bound by, and the statements that run on import."""
+
+    file: str
+    bindings: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    effects: list[ast.stmt] = field(default_factory=list)
+
+    @property
+    def functions(self) -> dict[str, Function]:
+        """The functions defined at the top of the file, by name."""
+        return {
+            name: _describe(self.file, node)
+            for name, nodes in self.bindings.items()
+            for node in nodes
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+
+
+@cache
+def _parse(path: Path, file: str, _stamp: tuple[int, int]) -> Source:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8-sig"), filename=file)
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{file} cannot be read", [Problem(file, f"byte {error.start} is not UTF-8")]
+        ) from None
+    except (SyntaxError, ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", 1)
+        found = f"not Python: {getattr(error, 'msg', error)}"
+        raise ManifestError(f"{file} cannot be read", [Problem(f"{file} line {line}", found)]) from None
+    source = Source(file)
+    for node in tree.body:
+        _bind(source, node)
+    return source
+
+
+def read_source(root: Path, file: str) -> Source:
+    """Parse a Python file of the workspace.
+
+    Raises:
+        ManifestError: It is missing or not Python.
+    """
+    path = root / file
+    try:
+        stat = path.stat()
+    except OSError:
+        raise ManifestError(f"{file}: no such file", [Problem(file, "missing")]) from None
+    return _parse(path, file, (stat.st_mtime_ns, stat.st_size))
+
+
+def _bind(source: Source, node: ast.stmt) -> None:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        source.bindings.setdefault(node.name, []).append(node)
+    elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        for alias in node.names:
+            single = _single_import(node, alias)
+            bound = alias.asname or alias.name.partition(".")[0]
+            source.bindings.setdefault(bound, []).append(single)
+    elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+        for name in _stored_names(node):
+            source.bindings.setdefault(name, []).append(node)
+    elif not _is_idle(node):
+        source.effects.append(node)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.stmt):
+                _bind(source, child)
+
+
+def _single_import(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
+    if isinstance(node, ast.Import):
+        return ast.copy_location(ast.Import(names=[alias]), node)
+    return ast.copy_location(ast.ImportFrom(module=node.module, names=[alias], level=node.level), node)
+
+
+def _stored_names(node: ast.AST) -> Iterator[str]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            yield child.id
+
+
+def _is_idle(node: ast.stmt) -> bool:
+    """Docstrings and the `if __name__ == "__main__"` block do nothing when a recipe is imported."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return True
+    return isinstance(node, ast.If) and "__name__" in {
+        n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)
+    }
+
+
+def _describe(file: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
+    arguments = node.args
+    ordinary = arguments.posonlyargs + arguments.args
+    first_default = len(ordinary) - len(arguments.defaults)
+    keywords = {
+        argument.arg: _argument(argument, default)
+        for argument, default in zip(ordinary[first_default:], arguments.defaults, strict=True)
+    }
+    for argument, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        keywords[argument.arg] = _argument(argument, keyword_default)
+    own = list(_own_nodes(node))
+    return Function(
+        file=file,
+        name=node.name,
+        line=node.lineno,
+        positional=tuple(argument.arg for argument in ordinary[:first_default]),
+        keywords=keywords,
+        takes_any=arguments.kwarg is not None,
+        returns_value=any(
+            isinstance(n, ast.Return) and n.value is not None and not _is_none(n.value) for n in own
+        ),
+        yields=any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in own),
+    )
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything inside a function, without what belongs to functions and classes defined inside it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _argument(argument: ast.arg, default: ast.expr | None) -> Argument:
+    if default is None:
+        value: Any = REQUIRED
+    else:
+        try:
+            value = ast.literal_eval(default)
+        except ValueError:
+            value = None
+    annotation = ast.unparse(argument.annotation) if argument.annotation else ""
+    return Argument(argument.arg, argument.lineno, annotation, value)

@@ -1,0 +1,1 @@
+"""Judge results: compare CV with the leaderboard, find what is wrong before the host does."""

@@ -1,0 +1,96 @@
+"""Find every problem of a workspace, a manifest or a run, without running anything."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from kagkit.data.versions import read_lock, verify
+from kagkit.foundation.errors import KagkitError, Problem, did_you_mean
+from kagkit.runs.record import read_run, verify_run
+from kagkit.workspace.competition import Competition
+from kagkit.workspace.layout import Workspace
+
+
+def inspect_workspace(workspace: Workspace) -> list[Problem]:
+    """Everything wrong with competition.yaml, the tables' headers, the pinned data and every manifest.
+
+    Only headers are read, and files whose size or time changed since they were pinned.
+    """
+    try:
+        competition = workspace.competition
+    except KagkitError as error:
+        return _problems(error)
+    problems = list(_header_problems(workspace.root, competition))
+    problems += _data_problems(workspace)
+    for path in workspace.manifests():
+        problems += inspect_manifest(workspace, path)
+    return problems
+
+
+def inspect_manifest(workspace: Workspace, path: Path) -> list[Problem]:
+    """Everything wrong with one manifest, or with competition.yaml where that cannot be read."""
+    try:
+        workspace.experiment(path.name)
+    except KagkitError as error:
+        return _problems(error)
+    return []
+
+
+def inspect_run(folder: Path) -> list[Problem]:
+    """Every byte of a run directory that is missing, changed or too much."""
+    try:
+        return verify_run(read_run(folder))
+    except KagkitError as error:
+        return _problems(error)
+
+
+def _problems(error: KagkitError) -> list[Problem]:
+    return list(error.problems) or [Problem(error.summary, "")]
+
+
+def _data_problems(workspace: Workspace) -> list[Problem]:
+    try:
+        locked = read_lock(workspace.root)
+        changes = [
+            change
+            for source, declared in workspace.competition.sources.items()
+            if source in locked
+            for change in verify(workspace.root, source, declared).changes
+        ]
+    except KagkitError as error:
+        return _problems(error)
+    hint = "bring the old file back, or accept the new data: kagkit data pin"
+    return [
+        Problem(change.path, f"{change.kind} since it was pinned: {change.detail}", hint=hint, check="data")
+        for change in changes
+    ]
+
+
+def _header_problems(root: Path, competition: Competition) -> Iterator[Problem]:
+    """Columns that competition.yaml names and the tables lack; a loader of the user's own may make them."""
+    stage, rows = competition.stages["1"], competition.rows
+    wanted = (
+        {stage.train: [*rows.key, *rows.targets], stage.test: list(rows.key)} if rows.load is None else {}
+    )
+    if rows.group and rows.load is None:
+        wanted[stage.train].append(rows.group)
+    if stage.sample_submission:
+        wanted[stage.sample_submission] = [*competition.submission_key, *competition.submission.target]
+    for path, columns in wanted.items():
+        header = _header(root / path)
+        for column in columns:
+            if header is not None and column not in header:
+                yield Problem(path, f"no column {column}", hint=did_you_mean(column, header), check="columns")
+
+
+def _header(path: Path) -> list[str] | None:
+    """A CSV's column names; None for other formats, which only a run reads."""
+    if path.suffix != ".csv":
+        return None
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return [column.strip() for column in next(csv.reader(stream), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []

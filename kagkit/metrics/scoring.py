@@ -1,0 +1,270 @@
+"""Turn predictions into a submission table and a score, joined by key all the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kagkit.data.predictions import Predictions
+from kagkit.foundation.component import import_function
+from kagkit.foundation.errors import KagkitError, Problem, RunError, SubmissionError, samples
+from kagkit.metrics import TAKES
+from kagkit.workspace.competition import Competition
+from kagkit.workspace.manifest import Making
+
+ROW_ID = "row_id"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores predictions the way the host will: in submission format, by the host's own function.
+
+    Attributes:
+        root: The workspace.
+        competition: The competition.
+        making: How predictions become submission rows.
+        sample: The sample submission, key columns as text; None where the host gives none.
+        targets: The columns `predict` never sees.
+    """
+
+    root: Path
+    competition: Competition
+    making: Making
+    sample: pd.DataFrame | None
+    targets: tuple[str, ...]
+
+    def make(self, predictions: Predictions, rows: pd.DataFrame) -> pd.DataFrame:
+        """The submission rows for some rows, key columns first, then the target columns.
+
+        Args:
+            predictions: Predictions that hold at least these rows' keys.
+            rows: The rows, by key; targets in them are taken out first.
+
+        Raises:
+            RunError: The result is no submission table, with what is missing or too much.
+        """
+        asked = rows.drop(columns=[target for target in self.targets if target in rows])
+        if self.making.make is not None:
+            function = import_function(self.root, self.making.make)
+            table = function(_as_given(predictions, asked.index), asked, **self.making.args)
+            return self._checked(table, self.making.make)
+        columns = list(self.competition.submission.target)
+        given = predictions.frame(asked.index)
+        values = (
+            given[columns] if set(columns) <= set(given.columns) else self._largest(given, columns, asked)
+        )
+        if asks_for_labels(self.competition, self.sample):
+            values = _at_half(values)
+        return self._checked(values.reset_index(), "predictions")
+
+    def solution(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The truth of some labelled rows in submission format.
+
+        Raises:
+            RunError: The rows lack a column the submission needs, or the user's function gave no table.
+        """
+        reference = self.competition.metric.solution
+        if reference is not None:
+            return self._checked(import_function(self.root, reference)(rows), reference)
+        missing = [column for column in self.competition.submission.target if column not in rows]
+        if missing:
+            problem = Problem(
+                "competition.yaml",
+                f"the training rows have no column {', '.join(missing)}",
+                hint="say how the truth looks: metric: {solution: module:function}",
+            )
+            raise RunError("the training rows cannot be scored", [problem])
+        return self._checked(rows[list(self.competition.submission.target)].reset_index(), "rows")
+
+    def score(self, solution: pd.DataFrame, submission: pd.DataFrame) -> float:
+        """The host's score of a submission, both tables brought to the same order by key.
+
+        Raises:
+            RunError: The keys differ, the metric refused the tables, or its result is no number.
+        """
+        metric = self.competition.metric
+        key = list(self.competition.submission_key)
+        truth, answer, row_id = _aligned(solution, submission, key)
+        function: Callable[..., Any] = import_function(self.root, metric.score)
+        try:
+            value = float(function(truth, answer, row_id, **metric.args))
+        except KagkitError:
+            raise
+        except Exception as error:
+            problem = Problem(metric.score, f"{type(error).__name__}: {error}")
+            raise RunError("the metric did not accept the predictions", [problem]) from error
+        if not math.isfinite(value):
+            raise RunError(
+                "the metric gave no number", [Problem(metric.score, str(value), "a finite number")]
+            )
+        return value
+
+    def _largest(self, given: pd.DataFrame, columns: list[str], rows: pd.DataFrame) -> pd.DataFrame:
+        """One column per class becomes the class with the largest value."""
+        if len(columns) != 1 or len(given.columns) < 2:
+            problem = Problem(
+                "predictions",
+                f"columns {', '.join(map(str, given.columns))}",
+                f"{', '.join(columns)}, or a column per class of one target",
+                "name the columns so, or write `submission: {make: module:function}`",
+            )
+            raise RunError("predictions do not fit the submission", [problem])
+        winners = given.columns.to_numpy()[given.to_numpy().argmax(axis=1)]
+        return pd.DataFrame({columns[0]: _labels(winners)}, index=given.index)
+
+    def _checked(self, table: object, source: str) -> pd.DataFrame:
+        """The table with key and target columns only, keys as text."""
+        key, target = list(self.competition.submission_key), list(self.competition.submission.target)
+        if not isinstance(table, pd.DataFrame):
+            found = type(table).__name__
+            raise RunError(
+                f"{source} gave no table", [Problem(source, found, "a DataFrame in submission format")]
+            )
+        if not set(key) <= set(table.columns):
+            table = table.reset_index()
+        missing = [column for column in (*key, *target) if column not in table.columns]
+        if missing:
+            raise RunError(
+                f"{source} gave no submission table",
+                [Problem(source, f"no column {', '.join(missing)}", f"{', '.join((*key, *target))}")],
+            )
+        return table[[*key, *target]].astype(dict.fromkeys(key, "str"))
+
+
+def asks_for_labels(competition: Competition, sample: pd.DataFrame | None) -> bool:
+    """Whether a host wants labels: kagkit's metric says so, or else whole numbers in the sample do."""
+    takes = TAKES.get(competition.metric.score.removeprefix("kagkit.metrics:"))
+    if takes is not None:
+        return takes == "labels"
+    if sample is None:
+        return False
+    columns = sample[list(competition.submission.target)]
+    return all(pd.api.types.is_integer_dtype(dtype) for dtype in columns.dtypes)
+
+
+def to_sample_order(table: pd.DataFrame, sample: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Bring a submission to the ids and the order of the sample submission, joined by key.
+
+    Args:
+        table: Submission rows, key columns as text.
+        sample: The host's sample, key columns as text.
+        key: The key columns.
+
+    Raises:
+        SubmissionError: Ids are missing or too much, counted, with the first of them.
+    """
+    if table.duplicated(key).any() or sample.duplicated(key).any():
+        # Several rows per id (mask instances): the host's order is of ids, kept stable within one.
+        order = sample.drop_duplicates(key)[key]
+    else:
+        order = sample[key]
+    wanted, have = pd.MultiIndex.from_frame(order), pd.MultiIndex.from_frame(table[key])
+    missing, extra = wanted.difference(have), have.difference(wanted)
+    problems = []
+    if len(missing):
+        found = f"{len(missing):,} of {len(wanted):,} ids have no prediction: {_shown(missing)}"
+        problems.append(Problem("ids", found, check="ids"))
+    if len(extra):
+        found = f"{len(extra):,} ids are not in the sample submission: {_shown(extra)}"
+        problems.append(Problem("ids", found, check="ids"))
+    if problems:
+        raise SubmissionError("the predictions are not the sample submission's rows", problems)
+    position = pd.Series(np.arange(len(wanted)), index=wanted)
+    return table.iloc[np.argsort(position.reindex(have).to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def read_submission(path: Path, key: tuple[str, ...]) -> pd.DataFrame:
+    """Read a submission or sample file: key columns as text, as they are written.
+
+    Raises:
+        SubmissionError: It cannot be read as a table.
+    """
+    try:
+        header = pd.read_csv(path, nrows=0, encoding="utf-8-sig")
+        text = {column: "str" for column in header.columns if column.strip() in key}
+        # "NA" may be an id; an empty cell is one too, and is found by the checks.
+        table = pd.read_csv(
+            path, dtype=text, encoding="utf-8-sig", keep_default_na=False, na_values=_blanks(header, key)
+        )
+    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        words = str(error).splitlines()[0].replace(str(path), path.name)
+        raise SubmissionError(f"{path.name} is not a table", [Problem(path.name, words)]) from error
+    return table.rename(columns=lambda column: column.strip())
+
+
+def _blanks(header: pd.DataFrame, key: tuple[str, ...]) -> dict[str, list[str]]:
+    blanks = ["", "NaN", "nan", "NA", "N/A", "null", "None"]
+    return {column: blanks for column in header.columns if column.strip() not in key}
+
+
+def _as_given(predictions: Predictions, keys: pd.Index) -> pd.DataFrame | Predictions:
+    """A table where all values are single ones; masks and boxes stay on disk until they are asked for."""
+    if all(predictions.kind(column) == "scalar" for column in predictions.columns):
+        return predictions.frame(keys)
+    return predictions
+
+
+def _at_half(values: pd.DataFrame) -> pd.DataFrame:
+    """Probabilities become 0 or 1 at one half; what is whole-number or text already stays.
+
+    Raises:
+        RunError: Numbers between labels that are no probabilities: how to round them is not guessed.
+    """
+    result = values.copy()
+    for column in values.columns:
+        numbers = values[column]
+        if pd.api.types.is_bool_dtype(numbers.dtype):
+            result[column] = numbers.astype("int64")
+        elif pd.api.types.is_float_dtype(numbers.dtype):
+            whole = bool((numbers == numbers.round()).all())
+            if not whole and not numbers.between(0, 1).all():
+                found = f"values from {numbers.min():.4g} to {numbers.max():.4g} where labels are asked"
+                hint = "turn them into labels with `submission: {make: module:function}`"
+                raise RunError("predictions are no labels", [Problem(str(column), found, "labels", hint)])
+            result[column] = (numbers if whole else numbers >= 0.5).astype("int64")
+    return result
+
+
+def _labels(names: Any) -> Any:
+    """Class names that are whole numbers become numbers again: columns are text, labels may not be."""
+    try:
+        return np.asarray(names, dtype="int64")
+    except ValueError:
+        return names
+
+
+def _aligned(
+    solution: pd.DataFrame, submission: pd.DataFrame, key: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Both tables with one id column, in the solution's order."""
+    truth, answer = _with_row_id(solution, key), _with_row_id(submission, key)
+    row_id = key[0] if len(key) == 1 else ROW_ID
+    if set(truth[row_id]) != set(answer[row_id]):
+        missing = sorted(set(truth[row_id]) - set(answer[row_id]))
+        extra = sorted(set(answer[row_id]) - set(truth[row_id]))
+        problems = []
+        if missing:
+            problems.append(Problem("submission", f"{len(missing):,} ids missing: {samples(missing)}"))
+        if extra:
+            problems.append(Problem("submission", f"{len(extra):,} ids too much: {samples(extra)}"))
+        raise SubmissionError("submission and solution do not hold the same ids", problems)
+    if truth[row_id].is_unique and answer[row_id].is_unique:
+        answer = answer.set_index(row_id).loc[truth[row_id]].reset_index()[list(answer.columns)]
+    return truth.reset_index(drop=True), answer, row_id
+
+
+def _with_row_id(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    if len(key) == 1:
+        return table.copy()
+    joined = table[key].agg("_".join, axis=1)
+    return pd.concat([joined.rename(ROW_ID), table.drop(columns=key)], axis=1)
+
+
+def _shown(keys: pd.MultiIndex) -> str:
+    return samples(["_".join(map(str, parts)) for parts in keys[:5]], total=len(keys))

@@ -1,0 +1,1 @@
+"""Make what is handed over: a submission with its provenance."""

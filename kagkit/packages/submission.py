@@ -1,0 +1,104 @@
+"""Package a run's submission: proved, checked, and kept with its provenance."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, SubmissionError
+from kagkit.foundation.files import commit_folder, file_sha256, held, write_json
+from kagkit.judgement.checks import check_submission, expect
+from kagkit.judgement.comparison import submission_name
+from kagkit.runs.record import Run, verify_run
+from kagkit.workspace.layout import Workspace
+
+
+@dataclass(frozen=True)
+class Package:
+    """A packaged submission.
+
+    Attributes:
+        path: The submission file, relative to the workspace.
+        sha256: Its digest.
+        rehearsal: What was proved before it was packaged, each with its outcome.
+        new: False where the same file was packaged before.
+    """
+
+    path: str
+    sha256: str
+    rehearsal: dict[str, str]
+    new: bool
+
+
+def package_submission(workspace: Workspace, run: Run) -> Package:
+    """Package a run's submission as `submissions/<experiment>-<number>/`.
+
+    The run's every byte is proved against its record, and the file is checked against the sample
+    submission. A package is written once; the same run gives the same one.
+
+    Raises:
+        ManifestError: The run is partial, or made no submission.
+        ReproductionError: The run is damaged, or was packaged before with other bytes.
+        SubmissionError: The file is not what the host asks for.
+    """
+    record = run.data["submission"]
+    if not run.complete or record is None:
+        hint = f"kagkit run {run.experiment}"
+        found = "a partial run" if not run.complete else "it predicted no test rows"
+        raise ManifestError(f"{run.name} is not packaged", [Problem(run.name, found, hint=hint)])
+    damage = verify_run(run)
+    if damage:
+        raise ReproductionError(f"{run.name} is damaged", damage)
+    source = run.folder / "submission.csv"
+    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | _check(workspace, source)
+    folder = workspace.submissions / submission_name(run)
+    path = (folder / "submission.csv").relative_to(workspace.root).as_posix()
+    with held(workspace.cache / "submissions.lock"):
+        if folder.exists():
+            return _again(folder, path, record["sha256"], rehearsal)
+        aside = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        shutil.copyfile(source, aside / "submission.csv")
+        write_json(aside / "provenance.json", _provenance(run, rehearsal))
+        commit_folder(aside, folder)
+    return Package(path, record["sha256"], rehearsal, new=True)
+
+
+def _check(workspace: Workspace, source: Path) -> dict[str, str]:
+    expected = expect(workspace.root, workspace.competition)
+    if expected is None:
+        return {"check": "no sample submission to check against"}
+    problems = check_submission(source, expected)
+    if problems:
+        raise SubmissionError("not packaged: the submission is not what the host asks for", problems)
+    return {"check": f"{len(expected.sample):,} rows as in the sample submission"}
+
+
+def _again(folder: Path, path: str, sha256: str, rehearsal: dict[str, str]) -> Package:
+    found = file_sha256(folder / "submission.csv")
+    if found != sha256:
+        hint = "move that folder away, and package again"
+        raise ReproductionError(
+            "packaged before with other bytes", [Problem(path, found[:12], sha256[:12], hint)]
+        )
+    return Package(path, sha256, rehearsal, new=False)
+
+
+def _provenance(run: Run, rehearsal: dict[str, str]) -> dict[str, Any]:
+    data = run.data
+    told = {
+        name: data[name] for name in ("competition", "stage", "plan_key", "cv", "cv_std", "coverage", "data")
+    }
+    return {
+        "kagkit": 1,
+        "run": run.name,
+        "run_folder": f"runs/{run.experiment}/{run.folder.name}",
+        **told,
+        "submission": data["submission"],
+        "weights": data["weights"],
+        "manifest_sha256": data["manifest_sha256"],
+        "rehearsal": rehearsal,
+    }

@@ -1,0 +1,1 @@
+"""Carry a manifest out: tasks, their store, the plan, the record."""

@@ -1,0 +1,67 @@
+"""State one run to assemble, as data that crosses a process border."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kagkit.foundation.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished task as the assembly sees it."""
+
+    identity: str
+    label: str
+    kind: str
+    seed: int
+    fold: int | None
+    row_sets: tuple[str, ...]
+    folder: str
+    seconds: float
+    reused: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class AssemblySpec:
+    """A run to assemble, as data that crosses a process border; paths are relative to the workspace.
+
+    Attributes:
+        experiment: Its name.
+        plan_key: The key of the run.
+        complete: Whether all of the manifest is in it.
+        parts: Its finished tasks.
+        rows: The key of the cached rows.
+        fold_set: The name of the fold set.
+        versions: Data versions by source.
+        accepted: Accepted code, by file.
+        differs: Tasks that gave other bytes when they were done again.
+        keeps: `weights` or `predictions`.
+        smoke: Whether it is a smoke run.
+    """
+
+    experiment: str
+    plan_key: str
+    complete: bool
+    parts: tuple[Part, ...]
+    rows: str
+    fold_set: str
+    versions: dict[str, str]
+    accepted: dict[str, str]
+    differs: tuple[str, ...]
+    keeps: str
+    smoke: bool = False
+
+
+def write_assembly(path: Path, spec: AssemblySpec) -> None:
+    """Write a spec for the job that assembles."""
+    write_json(path, asdict(spec))
+
+
+def read_assembly(path: Path) -> AssemblySpec:
+    """Read a spec that `write_assembly` wrote."""
+    data = read_json(path)
+    parts = tuple(Part(**{**part, "row_sets": tuple(part["row_sets"])}) for part in data["parts"])
+    return AssemblySpec(**{**data, "parts": parts, "differs": tuple(data["differs"])})

@@ -1,0 +1,280 @@
+"""Put finished tasks together: OOF, test predictions, scores, submission, record; then commit the run."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kagkit.data import combining, rows
+from kagkit.data.predictions import Predictions, Written
+from kagkit.foundation.component import import_function, read_imports
+from kagkit.foundation.environment import fingerprint
+from kagkit.foundation.errors import RunError
+from kagkit.foundation.files import (
+    append_json_line,
+    commit_folder,
+    file_sha256,
+    held,
+    link_or_copy,
+    write_file,
+    write_json,
+)
+from kagkit.metrics.scoring import Scorer, read_submission, to_sample_order
+from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
+from kagkit.runs.failing import guard
+from kagkit.runs.material import cached_material, rows_folder
+from kagkit.runs.record import FORMAT, latest_run, run_folders
+from kagkit.runs.store import list_kept, read_task
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import function_files
+
+
+def assemble(spec_path: str) -> int:
+    """Assemble a run; the entry that engines start.
+
+    Args:
+        spec_path: The spec's file, relative to the workspace, which is the current folder.
+
+    Returns:
+        0 when the run is committed; 1 when it could not be: `error.json` beside the spec says why.
+    """
+    root = Path.cwd()
+    folder = (root / spec_path).parent
+    spec = read_assembly(root / spec_path)
+    assembly = _Assembly(Workspace(root, smoke=spec.smoke), spec, folder / "run")
+    return guard(assembly.commit, root, folder, "assembling the run")
+
+
+class _Assembly:
+    """One run being put together in a folder of its own."""
+
+    def __init__(self, workspace: Workspace, spec: AssemblySpec, aside: Path) -> None:
+        self.workspace = workspace
+        self.spec = spec
+        self.aside = aside
+        self.experiment = workspace.experiment(spec.experiment)
+        self.competition = workspace.competition
+
+    def commit(self) -> None:
+        """Write everything, the record last, and give the folder its name under a lock."""
+        shutil.rmtree(self.aside, ignore_errors=True)
+        self.aside.mkdir(parents=True)
+        oof, scores, cv = self._score_folds()
+        test = self._combine_test()
+        submission = self._write_submission(test)
+        self._keep_sources()
+        weights = self._link_weights()
+        self._write_events()
+        workspace, name = self.workspace, self.spec.experiment
+        with held(workspace.work / f"{name}.run.lock"):
+            latest = latest_run(workspace, name)
+            if latest is not None and latest.data["plan_key"] == self.spec.plan_key:
+                shutil.rmtree(self.aside)
+                return
+            folders = run_folders(workspace, name)
+            number = int(folders[-1].name.partition("-")[0]) + 1 if folders else 1
+            record = self._record(number, scores, cv) | {
+                "oof": self._told(oof, "oof.arrow"),
+                "test": self._told(test, "test.arrow"),
+                "submission": submission,
+                "weights": weights,
+            }
+            record["files"] = [asdict(kept) for kept in list_kept(self.aside) if kept.name != "events.jsonl"]
+            write_json(self.aside / "record.json", record)
+            if not commit_folder(
+                self.aside, workspace.runs / name / f"{number:03d}-{self.spec.plan_key[:8]}"
+            ):
+                raise RunError(f"run {number} of {name} is there already")
+
+    def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
+        """OOF over all folds and seeds, each fold's own score, and the CV."""
+        by_seed: dict[int, list[Path]] = {}
+        scores: list[dict[str, Any]] = []
+        for part, path in self._predicted("valid"):
+            by_seed.setdefault(part.seed, []).append(path)
+            score, count = self._score(Predictions.open(path))
+            scores.append({"seed": part.seed, "fold": part.fold, "score": score, "rows": count})
+        if not by_seed:
+            return None, [], None
+        members = []
+        for seed, paths in sorted(by_seed.items()):
+            path = self.aside / f".oof-{seed}.arrow"
+            combining.concatenate(path, [Predictions.open(member) for member in paths])
+            members.append(path)
+        oof = self._combine("oof.arrow", members)
+        for path in members:
+            path.unlink()
+        if self.competition.metric.cv == "fold_mean":
+            return oof, scores, statistics.fmean(float(score["score"]) for score in scores)
+        return oof, scores, self._score(Predictions.open(self.aside / "oof.arrow"))[0]
+
+    def _score(self, predicted: Predictions) -> tuple[float, int]:
+        scorer, labelled = self._scorer, self._train
+        held_out = labelled.loc[labelled.index.isin(predicted.keys)]
+        return scorer.score(scorer.solution(held_out), scorer.make(predicted, held_out)), len(held_out)
+
+    def _combine_test(self) -> Written | None:
+        members = [path for _, path in self._predicted("test")]
+        return self._combine("test.arrow", members) if members else None
+
+    def _combine(self, name: str, members: list[Path]) -> Written:
+        how: Any = self.experiment.manifest.combine
+        if ":" in how:
+            how = import_function(self.workspace.root, how)
+        return combining.combine(self.aside / name, [Predictions.open(path) for path in members], how)
+
+    def _predicted(self, row_set: str) -> list[tuple[Part, Path]]:
+        """The predictions of a row set, by seed and fold."""
+        tasks = self.workspace.tasks
+        found = [
+            (part, tasks / part.folder / "out" / f"{row_set}.arrow")
+            for part in self.spec.parts
+            if row_set in part.row_sets
+        ]
+        return sorted(found, key=lambda item: (item[0].seed, -1 if item[0].fold is None else item[0].fold))
+
+    def _write_submission(self, test: Written | None) -> dict[str, Any] | None:
+        if test is None:
+            return None
+        table = self._scorer.make(Predictions.open(self.aside / "test.arrow"), self._read("test"))
+        sample = self._scorer.sample
+        if sample is not None and not self.spec.smoke:
+            table = to_sample_order(table, sample, list(self.competition.submission_key))
+        path = self.aside / "submission.csv"
+        write_file(path, table.to_csv(index=False, lineterminator="\n"))
+        return {"sha256": file_sha256(path), "rows": len(table)}
+
+    def _keep_sources(self) -> None:
+        """Copy what was run: manifest, competition, recipe and the local modules behind them."""
+        root, experiment, metric = self.workspace.root, self.experiment, self.competition.metric
+        shutil.copyfile(experiment.path, self.aside / "manifest.yaml")
+        shutil.copyfile(root / "competition.yaml", self.aside / "competition.yaml")
+        making = experiment.manifest.submission.make
+        references = [making, metric.score, metric.solution, self.competition.rows.load]
+        starts = [experiment.recipe.file, *function_files(root, references)]
+        for file in {*read_imports(root, starts).local, *experiment.manifest.code}:
+            target = self.aside / "code" / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / file, target)
+
+    def _link_weights(self) -> list[dict[str, Any]]:
+        weights = []
+        for part in self.spec.parts:
+            if part.kind != "train" or self.spec.keeps != "weights":
+                continue
+            fold = "full" if part.fold is None else f"fold{part.fold}"
+            stored = self.workspace.tasks / part.folder
+            for kept in read_task(stored).files:
+                name = f"weights/seed{part.seed}-{fold}/{kept.name}"
+                link_or_copy(stored / "out" / kept.name, self.aside / name)
+                told = {"name": name, "sha256": kept.sha256, "bytes": kept.bytes}
+                weights.append({"seed": part.seed, "fold": part.fold} | told)
+        return weights
+
+    def _write_events(self) -> None:
+        path = self.aside / "events.jsonl"
+        for part in self.spec.parts:
+            told = {
+                name: getattr(part, name)
+                for name in ("identity", "label", "kind", "seconds", "reused", "reason")
+            }
+            append_json_line(path, {"event": "task"} | told)
+        append_json_line(path, {"event": "assembled", "time": round(time.time(), 3)})
+
+    def _record(self, number: int, scores: list[dict[str, Any]], cv: float | None) -> dict[str, Any]:
+        spec, manifest, metric = self.spec, self.experiment.manifest, self.competition.metric
+        table = self.workspace.fold_file(spec.fold_set)
+        material = self._material
+        covered = {score["fold"]: score["rows"] for score in scores}
+        tasks = [(part, read_task(self.workspace.tasks / part.folder)) for part in spec.parts]
+        return {
+            "kagkit": FORMAT,
+            "competition": self.competition.competition,
+            "experiment": spec.experiment,
+            "number": number,
+            "run": f"{spec.experiment}/{number}",
+            "stage": 1,
+            "note": manifest.note,
+            "complete": spec.complete,
+            "plan_key": spec.plan_key,
+            "manifest_sha256": file_sha256(self.aside / "manifest.yaml"),
+            "data": spec.versions,
+            "fold_set": {"name": spec.fold_set, "sha256": file_sha256(table), "made": material.folds_told},
+            "metric": {
+                "score": metric.score,
+                "args": metric.args,
+                "greater_is_better": metric.greater_is_better,
+            },
+            "cv": cv,
+            "cv_std": _spread(scores),
+            "coverage": sum(covered.values()) / material.train_rows if covered else None,
+            "rows": {"train": material.train_rows, "test": material.test_rows, "dropped": material.dropped},
+            "folds": scores,
+            "keeps": spec.keeps,
+            "deterministic": not spec.differs,
+            "differs": list(spec.differs),
+            "accepted": spec.accepted,
+            "reads": "watched",
+            "fingerprint": fingerprint()
+            | {"threads": manifest.resources.cpus, "determinism": manifest.determinism},
+            "tasks": [
+                {
+                    "identity": part.identity,
+                    "label": part.label,
+                    "kind": part.kind,
+                    "key": task.key,
+                    "folder": part.folder,
+                    "content": task.content,
+                    "ingredients": task.ingredients,
+                    "undeclared": list(task.undeclared),
+                }
+                for part, task in tasks
+            ],
+            "parents": [],
+        }
+
+    def _told(self, written: Written | None, name: str) -> dict[str, Any] | None:
+        if written is None:
+            return None
+        return {
+            "file": name,
+            "rows": written.rows,
+            "sha256": written.sha256,
+            "content_sha256": written.content_sha256,
+        }
+
+    @cached_property
+    def _material(self) -> Any:
+        material = cached_material(self.workspace, self.spec.rows, self.spec.fold_set)
+        if material is None:
+            raise RunError("the cached rows are gone: run the same command again")
+        return material
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        stage, key = self.competition.stages["1"], self.competition.submission_key
+        path = self.workspace.root / stage.sample_submission if stage.sample_submission else None
+        sample = read_submission(path, key) if path else None
+        making = self.experiment.manifest.submission
+        return Scorer(self.workspace.root, self.competition, making, sample, self._material.targets)
+
+    @cached_property
+    def _train(self) -> Any:
+        return self._read("train")
+
+    def _read(self, split: str) -> Any:
+        return rows.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
+
+
+def _spread(scores: list[dict[str, Any]]) -> float | None:
+    """The sample standard deviation of the folds' scores, seeds averaged first; None below two folds."""
+    by_fold: dict[int, list[float]] = {}
+    for score in scores:
+        by_fold.setdefault(score["fold"], []).append(score["score"])
+    means = [statistics.fmean(values) for values in by_fold.values()]
+    return statistics.stdev(means) if len(means) > 1 else None

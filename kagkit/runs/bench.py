@@ -1,0 +1,217 @@
+"""Give tasks a place to run: processors, memory, GPUs, and the process that does each of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from kagkit.engine.forkserver import start_engine
+from kagkit.engine.jobs import Engine, Finished, Job
+from kagkit.engine.slots import GpuSlots, Taken, visible_gpus
+from kagkit.foundation.component import read_imports
+from kagkit.foundation.environment import numeric_environment
+from kagkit.foundation.errors import KagkitError, Problem, RunError
+from kagkit.foundation.files import held, read_json, write_json
+from kagkit.runs.assembling import AssemblySpec, write_assembly
+from kagkit.runs.events import Event, TaskProgressed, TaskWaiting
+from kagkit.runs.failing import reason_of, scrub_log
+from kagkit.runs.following import Follower
+from kagkit.runs.planner import Planned
+from kagkit.runs.spec import write_spec
+from kagkit.runs.store import Stored, find_task, is_damaged, lock_of, set_aside
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import Experiment, function_files
+
+POLL_SECONDS = 0.2
+# What every job uses; the recipe's own imports come on top.
+ALWAYS_USED = ("pandas", "pyarrow.ipc", "kagkit.runs.worker", "kagkit.runs.assembly", "kagkit.data.folds")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task that ended: with what it left, or with the reason of its failure."""
+
+    planned: Planned
+    stored: Stored | None
+    error: KagkitError | None
+
+
+@dataclass(frozen=True)
+class _Running:
+    planned: Planned
+    work: Path
+    gpus: Taken | None
+
+
+class Bench:
+    """Where one command's jobs run, each in a process of its own.
+
+    Args:
+        workspace: The workspace.
+        experiment: The experiment; its resources say how many tasks run beside each other.
+        gpus: Ids of the GPUs to use; those the machine shows where None.
+    """
+
+    def __init__(self, workspace: Workspace, experiment: Experiment, gpus: tuple[str, ...] | None) -> None:
+        self._workspace = workspace
+        self._experiment = experiment
+        self._resources = experiment.manifest.resources
+        self._engine_started: Engine | None = None
+        self._running: dict[str, _Running] = {}
+        self._follower = Follower()
+        self._waiting: list[TaskWaiting] = []
+        self._gpus = self._find_gpus(gpus)
+        self.width = self._find_width()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every job; what they had finished stays, and what they had begun goes on the next time."""
+        if self._engine_started is not None:
+            self._engine_started.close()
+        for running in self._running.values():
+            scrub_log(running.work / "log.txt", self._workspace.root)
+            if running.gpus is not None:
+                running.gpus.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task runs."""
+        return bool(self._running)
+
+    def take_stock(self, key: str, fold_set: str) -> None:
+        """Have the rows read and the folds settled, in a job.
+
+        Raises:
+            KagkitError: Whatever the job could not do.
+        """
+        folder = self._workspace.work / f"rows-{key}"
+        write_json(folder / "spec.json", {"key": key, "fold_set": fold_set, "smoke": self._workspace.smoke})
+        self._do("reading the rows", "kagkit.runs.material:take_stock", folder)
+
+    def assemble(self, spec: AssemblySpec) -> None:
+        """Have a run assembled and committed, in a job.
+
+        Raises:
+            KagkitError: Whatever the job could not do.
+        """
+        folder = self._workspace.work / f"run-{spec.plan_key[:32]}"
+        write_assembly(folder / "spec.json", spec)
+        self._do("assembling the run", "kagkit.runs.assembly:assemble", folder)
+
+    def start(self, planned: Planned, *, again: bool) -> bool:
+        """Start a task if there is room for it.
+
+        Returns:
+            False where it must wait for processors, memory or a GPU.
+        """
+        if len(self._running) >= self.width:
+            return False
+        gpus = self._gpus.try_take(self._resources.gpus) if self._resources.gpus else None
+        if self._resources.gpus and gpus is None:
+            return False
+        if is_damaged(self._workspace.tasks, planned.spec.key):
+            set_aside(self._workspace.tasks, planned.spec.key)
+        spec = replace(planned.spec, again=again)
+        work = self._workspace.work / spec.work_name
+        self._note_holder(work, spec.label)
+        write_spec(work / "spec.json", spec)
+        env = {"CUDA_VISIBLE_DEVICES": ",".join(gpus.ids) if gpus else ""}
+        self._start(spec.label, "kagkit.runs.worker:do_task", work, env)
+        self._running[spec.label] = _Running(planned, work, gpus)
+        return True
+
+    def told(self) -> Iterator[Event]:
+        """What running tasks have to say since the last time."""
+        yield from self._waiting
+        self._waiting.clear()
+        for label, running in self._running.items():
+            progress = self._follower.progress(running.work / "events.jsonl")
+            if progress is not None:
+                yield TaskProgressed(label, *progress)
+
+    def poll(self) -> list[Ended]:
+        """The tasks that ended within the next moment."""
+        return [self._end(finished) for finished in self._engine.poll(POLL_SECONDS)]
+
+    @property
+    def _engine(self) -> Engine:
+        if self._engine_started is None:
+            manifest = self._experiment.manifest
+            environment = numeric_environment(manifest.resources.cpus, manifest.determinism)
+            self._engine_started = start_engine(environment, self._workspace.root, self._preload())
+        return self._engine_started
+
+    def _preload(self) -> tuple[str, ...]:
+        """What the recipe, the loader and the metric import, so that no task pays for it again."""
+        root, competition, making = (
+            self._workspace.root,
+            self._workspace.competition,
+            self._experiment.manifest,
+        )
+        references = [competition.rows.load, competition.metric.score, competition.metric.solution]
+        references.append(making.submission.make)
+        files = [self._experiment.recipe.file, *function_files(root, references)]
+        return (*ALWAYS_USED, *read_imports(root, files).installed)
+
+    def _start(self, name: str, entry: str, folder: Path, env: dict[str, str]) -> None:
+        spec = (folder / "spec.json").relative_to(self._workspace.root).as_posix()
+        self._engine.start(Job(name, entry, spec, folder / "log.txt", env))
+
+    def _do(self, what: str, entry: str, folder: Path) -> None:
+        self._start(what, entry, folder, {"CUDA_VISIBLE_DEVICES": ""})
+        finished: list[Finished] = []
+        while not finished:
+            finished = self._engine.poll(POLL_SECONDS)
+        if finished[0].code != 0:
+            raise reason_of(folder, what, _ending(finished[0]))
+
+    def _end(self, finished: Finished) -> Ended:
+        running = self._running.pop(finished.name)
+        if running.gpus is not None:
+            running.gpus.release()
+        if finished.code == 0:
+            return Ended(running.planned, find_task(self._workspace.tasks, running.planned.spec.key), None)
+        scrub_log(running.work / "log.txt", self._workspace.root)
+        return Ended(running.planned, None, reason_of(running.work, finished.name, _ending(finished)))
+
+    def _note_holder(self, work: Path, label: str) -> None:
+        try:
+            with held(lock_of(work), wait_seconds=0):
+                pass
+        except TimeoutError:
+            try:
+                holder = f"process {read_json(work / 'holder.json')['pid']}"
+            except (OSError, ValueError, KeyError):
+                holder = "another process"
+            self._waiting.append(TaskWaiting(label, holder))
+
+    def _find_gpus(self, wanted: tuple[str, ...] | None) -> GpuSlots:
+        ids = visible_gpus(wanted)
+        if self._resources.gpus > len(ids):
+            asked = f"{self._experiment.name}.yaml asks for {self._resources.gpus} GPUs a task"
+            hint = "set resources: {gpus: 0} to run on the processor, or name them: --gpus 0,1"
+            raise RunError(
+                "not enough GPUs", [Problem("resources.gpus", f"{len(ids)} GPUs here", asked, hint)]
+            )
+        return GpuSlots(ids)
+
+    def _find_width(self) -> int:
+        """How many tasks run beside each other: as many as processors and memory hold, at least one."""
+        width = len(os.sched_getaffinity(0)) // self._resources.cpus
+        if self._resources.memory_bytes:
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            width = min(width, memory // self._resources.memory_bytes)
+        return max(1, width)
+
+
+def _ending(finished: Finished) -> str:
+    if finished.signal is not None:
+        return f"ended by signal {finished.signal}" + (
+            ", out of memory perhaps" if finished.signal == 9 else ""
+        )
+    return f"ended with exit code {finished.code}"

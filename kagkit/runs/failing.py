@@ -1,0 +1,119 @@
+"""Leave the reason of a failure where the next reader looks, without a private path in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from kagkit.foundation.errors import KagkitError, Problem, RunError, error_from_json
+from kagkit.foundation.files import read_json, told_when_unwritable, write_json
+
+REASON = "error.json"
+LOG = "log.txt"
+
+
+def guard(action: Callable[[], None], root: Path, folder: Path, what: str) -> int:
+    """Do something in a job; leave `error.json` in `folder` where it fails, and the traceback in the log.
+
+    Args:
+        action: What to do.
+        root: The workspace.
+        folder: The job's folder, with its log.
+        what: How people call it: `train seed 0 fold 1`.
+
+    Returns:
+        The exit code: 0, or 1 where it failed.
+    """
+    (folder / REASON).unlink(missing_ok=True)
+    try:
+        action()
+    except KagkitError as error:
+        _leave(folder, error)
+    except Exception as error:
+        # Whatever a user's function raises is told, with its place in the user's file.
+        _leave(folder, _explain(root, folder, what, error))
+    else:
+        return 0
+    scrub_log(folder / LOG, root)
+    return 1
+
+
+def reason_of(folder: Path, what: str, ending: str) -> KagkitError:
+    """Why a job failed: what it left, or how it ended where it could leave nothing.
+
+    Args:
+        folder: The job's folder.
+        what: How people call it.
+        ending: How its process ended, in words.
+    """
+    try:
+        return error_from_json(read_json(folder / REASON))
+    except (OSError, ValueError, KeyError, TypeError):
+        log = f"read {folder.parent.name}/{folder.name}/{LOG}"
+        last = _last_line(folder / LOG)
+        if last.startswith("{"):
+            with suppress(ValueError, KeyError, TypeError):
+                return error_from_json(json.loads(last))
+        return RunError(f"{what} failed", [Problem(what, ending, hint=f"{log} below runs/")])
+
+
+def scrub_log(log: Path, root: Path) -> None:
+    """Write the workspace as `.` and the home folder as `~` in a log, so that it can be shared."""
+    try:
+        text = log.read_bytes()
+    except OSError:
+        return
+    clean = text.replace(os.fsencode(root), b".")
+    home = os.path.expanduser("~")  # noqa: PTH111 (text, not a path to open)
+    if len(home) > 1:
+        clean = clean.replace(os.fsencode(home), b"~")
+    if clean != text:
+        # In place: the process that is ending still has the log open for its last words.
+        with log.open("r+b") as stream:
+            stream.write(clean)
+            stream.truncate()
+
+
+def _leave(folder: Path, error: KagkitError) -> None:
+    sys.stdout.flush()
+    traceback.print_exc()
+    sys.stderr.flush()
+    try:
+        write_json(folder / REASON, error.as_json())
+    except (OSError, KagkitError):
+        # A full disk cannot keep a file; the log's last line may still fit.
+        sys.stderr.write(json.dumps(error.as_json()) + "\n")
+        sys.stderr.flush()
+
+
+def _explain(root: Path, folder: Path, what: str, error: Exception) -> KagkitError:
+    """A user's exception as one error that names the line it came from and the log."""
+    if isinstance(error, OSError):
+        try:
+            with told_when_unwritable(what):
+                raise error
+        except RunError as told:
+            return told
+        except OSError:
+            pass
+    where = what
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename.startswith(f"{root}{os.sep}") and "site-packages" not in frame.filename:
+            where = f"{Path(frame.filename).relative_to(root).as_posix()} line {frame.lineno}"
+    words = str(error).replace(str(root), ".").splitlines()
+    found = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
+    log = (folder / LOG).relative_to(root).as_posix()
+    return RunError(f"{what} failed", [Problem(where, found, hint=f"read {log}")])
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""

@@ -1,0 +1,116 @@
+"""Gather what a task is handed: rows by fold, folders of finished tasks, paths of data and assets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagkit.foundation.errors import Problem, RunError
+from kagkit.runs.material import cached_material, data_paths, fold_members, rows_folder, scheme_of
+from kagkit.runs.spec import TaskSpec
+from kagkit.runs.store import Stored, read_task
+from kagkit.runs.task import Task
+from kagkit.workspace.layout import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STAGE = 1
+
+
+class Handing:
+    """Everything one task may see, taken from the workspace by its spec.
+
+    Args:
+        workspace: The workspace.
+        spec: The task.
+        work: The task's unfinished folder.
+    """
+
+    def __init__(self, workspace: Workspace, spec: TaskSpec, work: Path) -> None:
+        self.workspace = workspace
+        self.competition = workspace.competition
+        self.spec = spec
+        self.work = work
+        material = cached_material(workspace, spec.rows, spec.fold_set)
+        if material is None:
+            problem = Problem(".kagkit/rows", "the cached rows are gone", hint="run the same command again")
+            raise RunError(f"{spec.label} has no rows", [problem])
+        self._targets = material.targets
+
+    def inputs(self) -> list[Stored]:
+        """The finished tasks this one builds on."""
+        folders = [name for name in (self.spec.weights, *self.spec.prepared.values()) if name]
+        return [
+            Stored(self.workspace.tasks / name, read_task(self.workspace.tasks / name)) for name in folders
+        ]
+
+    def task(self) -> Task:
+        """The task as the recipe sees it; only `train` gets rows with targets."""
+        training = self.spec.kind == "train"
+        return Task(
+            self.work / "events.jsonl", self._labelled_rows if training else None, **self._facts(training)
+        )
+
+    def predict_task(self, row_set: str) -> Task:
+        """The task as `predict` sees it: no rows but those it is given, no training table."""
+        facts = self._facts(training=False) | {"row_set": row_set}
+        return Task(self.work / "events.jsonl", None, **facts)
+
+    def part_rows(self) -> pd.DataFrame:
+        """The rows of the part that `prepare` is for, without targets."""
+        return self._without_targets(self._read(str(self.spec.part).partition("/")[2]))
+
+    def predict_rows(self, row_set: str) -> pd.DataFrame:
+        """The rows of a row set, without targets."""
+        frame = self._labelled_rows("valid") if row_set == "valid" else self._read("test")
+        return self._without_targets(frame)
+
+    def _facts(self, training: bool) -> dict[str, Any]:
+        from kagkit.data.rows import DataPaths
+
+        root, spec, tasks = self.workspace.root, self.spec, self.workspace.tasks
+        stage = self.competition.stages[str(STAGE)]
+        data = {"main": data_paths(root, stage, "train" if training else "test")}
+        for source in spec.sources:
+            files = self.competition.data[source].files
+            data[source] = DataPaths(None, None, tuple(root / path for path in files))
+        facts = {
+            "seed": spec.seed,
+            "fold": spec.fold,
+            "stage": STAGE,
+            "data": data,
+            "prepared": {part: tasks / folder / "out" for part, folder in spec.prepared.items()},
+            "assets": {name: root / path for name, path in spec.assets.items()},
+            "threads": spec.threads,
+            "device": "cuda:0" if os.environ.get("CUDA_VISIBLE_DEVICES") else "cpu",
+            "out": self.work / "out",
+            "checkpoint": self.work / "checkpoint",
+        }
+        return facts | ({"weights": tasks / spec.weights / "out"} if spec.weights else {})
+
+    def _labelled_rows(self, which: str) -> pd.DataFrame:
+        frame = self._read("train")
+        if self.spec.fold is None:
+            return frame if which == "train" else frame.iloc[:0]
+        train, valid = self._members(frame)
+        rows: pd.DataFrame = frame.loc[train if which == "train" else valid]
+        return rows
+
+    def _members(self, frame: pd.DataFrame) -> Any:
+        from kagkit.data import folds
+
+        name = self.spec.fold_set
+        fold_of = folds.read(self.workspace.fold_file(name), self.competition.rows.key)
+        return fold_members(frame, fold_of, self.spec.fold, scheme_of(self.competition, name))
+
+    def _read(self, split: str) -> pd.DataFrame:
+        from kagkit.data import rows
+
+        return rows.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
+
+    def _without_targets(self, frame: pd.DataFrame) -> pd.DataFrame:
+        from kagkit.data import rows
+
+        return rows.without_targets(frame, self._targets)

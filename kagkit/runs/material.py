@@ -1,0 +1,244 @@
+"""Load a stage's rows once, make or extend the folds, and digest what every task will be given."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagkit.foundation.component import import_function
+from kagkit.foundation.errors import DataError, Problem
+from kagkit.foundation.files import digest_of, file_sha256, held, read_json, write_json
+from kagkit.runs.failing import guard
+from kagkit.workspace.competition import Competition
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import function_code
+from kagkit.workspace.schemes import Scheme
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagkit.data.rows import DataPaths, Part
+
+STAGE = "1"
+
+
+@dataclass(frozen=True)
+class FoldDigests:
+    """Content digests of one fold's tables; `valid` is empty for a fit on all rows."""
+
+    train: str
+    valid: str
+    valid_rows: int
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the rows are, without the rows: small enough to be read when there is nothing to do.
+
+    Attributes:
+        key: Names the folder of cached rows.
+        targets: Columns `predict` never sees.
+        train_rows: Training rows, after exact duplicates were dropped.
+        test_rows: Test rows.
+        dropped: Exact duplicates dropped.
+        parts: For `train` and `test`, the digest of the rows without targets.
+        folds: By fold number as text; `full` for a fit on all rows.
+        folds_told: How the folds were made, in words.
+    """
+
+    key: str
+    targets: tuple[str, ...]
+    train_rows: int
+    test_rows: int
+    dropped: int
+    parts: dict[str, str]
+    folds: dict[str, FoldDigests]
+    folds_told: str
+
+
+def rows_key(workspace: Workspace, parts: dict[str, str]) -> str:
+    """The key of a stage's loaded rows: the loader's code, the row rules, and the data they come from.
+
+    Args:
+        workspace: The workspace.
+        parts: sha256 of the stage's versioned parts, by part.
+    """
+    competition = workspace.competition
+    return digest_of(
+        {
+            "code": function_code(workspace.root, competition.rows.load),
+            "rules": asdict(competition.rows),
+            "targets": competition.submission.target,
+            "parts": parts,
+            "smoke": workspace.smoke,
+        }
+    )[:32]
+
+
+def rows_folder(workspace: Workspace, key: str) -> Path:
+    """Where a stage's loaded rows are cached."""
+    return workspace.cache / "rows" / key
+
+
+def scheme_of(competition: Competition, name: str) -> Scheme:
+    """The declared scheme of a fold set; the default one where nothing is declared."""
+    return competition.folds.get(name, Scheme())
+
+
+def material_file(workspace: Workspace, key: str, fold_set: str) -> Path | None:
+    """Where the material of these rows and this fold set is cached; None before the folds are written."""
+    table = workspace.fold_file(fold_set)
+    if not table.exists():
+        return None
+    scheme = scheme_of(workspace.competition, fold_set)
+    own = file_sha256(workspace.root / scheme.file) if scheme.file else ""
+    code = function_code(workspace.root, scheme.function)
+    name = digest_of({"scheme": asdict(scheme), "own": own, "code": code, "table": file_sha256(table)})[:32]
+    return rows_folder(workspace, key) / f"folds-{fold_set}-{name}.json"
+
+
+def cached_material(workspace: Workspace, key: str, fold_set: str) -> Material | None:
+    """The material of these rows and folds, where it was made before and its rows are still cached."""
+    path = material_file(workspace, key, fold_set)
+    if path is None or not path.exists() or not (path.parent / "test.arrow").exists():
+        return None
+    try:
+        data = read_json(path)
+        folds = {name: FoldDigests(**digests) for name, digests in data["folds"].items()}
+        return Material(**{**data, "folds": folds, "targets": tuple(data["targets"])})
+    except (ValueError, TypeError, KeyError):
+        return None  # a damaged cache is made again
+
+
+def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
+    """Load the rows, settle the folds, cache both, and digest them.
+
+    Raises:
+        DataError: The rows or the folds break a rule.
+    """
+    from kagkit.data import rows
+
+    competition = workspace.competition
+    rules = rows.RowRules(
+        competition.rows.key, competition.rows.group, competition.rows.targets, competition.rows.duplicates
+    )
+    stage = competition.stages[STAGE]
+    loader = import_function(workspace.root, competition.rows.load) if competition.rows.load else None
+    root = workspace.root
+    train = rows.load(_part("train"), data_paths(root, stage, "train"), rules, loader)
+    test = rows.load(_part("test"), data_paths(root, stage, "test"), rules, loader)
+    targets = rows.find_targets(train.frame, test.frame, rules.targets, competition.submission.target)
+    with held(workspace.cache / f"folds-{fold_set}.lock"):
+        fold_of, told = _settle_folds(workspace, fold_set, train.frame, targets)
+    train_frame, test_frame = train.frame, test.frame
+    if workspace.smoke:
+        train_frame = rows.smoke_subset(train_frame, targets)
+        test_frame = rows.smoke_subset(test_frame, ())
+        fold_of = fold_of.loc[train_frame.index]
+    scheme = scheme_of(competition, fold_set)
+    folder = rows_folder(workspace, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows.save(train_frame, folder / "train.arrow")
+    rows.save(test_frame, folder / "test.arrow")
+    material = Material(
+        key=key,
+        targets=targets,
+        train_rows=len(train_frame),
+        test_rows=len(test_frame),
+        dropped=train.dropped + test.dropped,
+        parts={
+            "train": rows.digest(rows.without_targets(train_frame, targets)),
+            "test": rows.digest(rows.without_targets(test_frame, targets)),
+        },
+        folds=_fold_digests(train_frame, fold_of, scheme),
+        folds_told=told,
+    )
+    path = material_file(workspace, key, fold_set)
+    if path is not None:
+        write_json(path, asdict(material))
+    return material
+
+
+def take_stock(spec_path: str) -> int:
+    """Make the material of a run; the entry that engines start.
+
+    Args:
+        spec_path: A JSON file with the key of the rows, the fold set, and whether it is a smoke run.
+
+    Returns:
+        0 when the material is cached; 1 when not: `error.json` beside the spec says why.
+    """
+    root = Path.cwd()
+    spec = read_json(root / spec_path)
+    workspace = Workspace(root, smoke=spec["smoke"])
+
+    def make() -> None:
+        make_material(workspace, spec["key"], spec["fold_set"])
+
+    return guard(make, root, (root / spec_path).parent, "reading the rows")
+
+
+def _part(split: Any) -> Part:
+    from kagkit.data.rows import Part
+
+    return Part(f"stage{STAGE}", split)
+
+
+def data_paths(root: Path, stage: Any, split: str) -> DataPaths:
+    """The paths a loader or a recipe is handed; the training table only with the training split."""
+    from kagkit.data.rows import DataPaths
+
+    return DataPaths(
+        train=root / stage.train if split == "train" else None,
+        test=root / stage.test,
+        files=tuple(root / path for path in stage.files),
+    )
+
+
+def fold_members(frame: pd.DataFrame, fold_of: pd.Series[int], fold: int | None, scheme: Scheme) -> Any:
+    """The keys a fold trains on and validates on, each in the order of the rows."""
+    from kagkit.data import folds
+
+    known = fold_of.loc[fold_of.index.isin(frame.index)]
+    train, valid = folds.members(known, fold, frame, scheme)
+    return frame.index[frame.index.isin(train)], frame.index[frame.index.isin(valid)]
+
+
+def _settle_folds(
+    workspace: Workspace, name: str, frame: pd.DataFrame, targets: tuple[str, ...]
+) -> tuple[pd.Series[int], str]:
+    """The fold of every row: as written before, new rows added, made where there is no table yet."""
+    from kagkit.data import folds
+
+    competition = workspace.competition
+    scheme = folds.choose(scheme_of(competition, name), frame, targets, competition.rows.group)
+    function: Any = import_function(workspace.root, scheme.function) if scheme.function else None
+    path = workspace.fold_file(name)
+    if path.exists():
+        fold_of = folds.read(path, competition.rows.key)
+        if len(frame.index.difference(fold_of.index)):
+            fold_of = folds.extend(fold_of, frame, scheme, function, workspace.root)
+            folds.write(path, fold_of)
+    else:
+        fold_of = folds.make(frame, scheme, function, workspace.root)
+        folds.check(fold_of, frame, scheme.group)
+        folds.write(path, fold_of)
+    folds.check(fold_of, frame, scheme.group)
+    return fold_of, folds.describe(scheme)
+
+
+def _fold_digests(frame: pd.DataFrame, fold_of: pd.Series[int], scheme: Scheme) -> dict[str, FoldDigests]:
+    from kagkit.data import rows
+
+    digests = {"full": FoldDigests(rows.digest(frame), "", 0)}
+    numbers = sorted({int(fold) for fold in fold_of if fold >= 0})
+    for fold in numbers:
+        train, valid = fold_members(frame, fold_of, fold, scheme)
+        if not len(train) or not len(valid):
+            problem = Problem(f"fold {fold}", f"{len(train)} rows to train on, {len(valid)} to validate on")
+            raise DataError("a fold has no rows", [problem])
+        digests[str(fold)] = FoldDigests(
+            rows.digest(frame.loc[train]), rows.digest(frame.loc[valid]), len(valid)
+        )
+    return digests

@@ -1,0 +1,77 @@
+"""Pin what was never pinned, and stop where data changed since: which file, and what would become stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kagkit.data.versions import Change, pin, read_lock, verify
+from kagkit.foundation.errors import DataError, Problem
+from kagkit.runs.record import experiments_with_runs, read_run, run_folders
+from kagkit.workspace.layout import Workspace
+
+
+@dataclass(frozen=True)
+class Pins:
+    """The data an experiment works with.
+
+    Attributes:
+        versions: The version of each source.
+        parts: The digest of each source's parts.
+        notes: What was pinned just now, in words.
+    """
+
+    versions: dict[str, str]
+    parts: dict[str, dict[str, str]]
+    notes: tuple[str, ...]
+
+
+def settle_data(workspace: Workspace, sources: Sequence[str]) -> Pins:
+    """Make sure that the data are the pinned ones; pin those that never were.
+
+    Args:
+        workspace: The workspace.
+        sources: Names of sources: `stage1`, `chexpert`.
+
+    Raises:
+        DataError: Data changed since they were pinned: every file, and the runs that rest on them.
+    """
+    root, declared = workspace.root, workspace.competition.sources
+    locked = read_lock(root)
+    problems: list[Problem] = []
+    notes = []
+    for source in sources:
+        if source not in locked:
+            pinned = pin(root, source, declared[source])
+            notes.append(f"pinned {source}: {pinned.files:,} files, version {pinned.version[:12]}")
+            continue
+        changes = verify(root, source, declared[source]).changes
+        problems += [_problem(change) for change in changes]
+        if changes:
+            problems.append(_stale(workspace, source, locked[source].version))
+    if problems:
+        raise DataError("the data are not the ones that were pinned", problems)
+    locked = read_lock(root)
+    return Pins(
+        versions={source: locked[source].version for source in sources},
+        parts={source: {part: p.sha256 for part, p in locked[source].parts.items()} for source in sources},
+        notes=tuple(notes),
+    )
+
+
+def _problem(change: Change) -> Problem:
+    return Problem(
+        change.path, f"{change.kind}: {change.detail}" if change.detail else change.kind, check="data"
+    )
+
+
+def _stale(workspace: Workspace, source: str, version: str) -> Problem:
+    """Which experiments rest on the version that is no longer there."""
+    names = []
+    for name in experiments_with_runs(workspace):
+        run = read_run(run_folders(workspace, name)[-1])
+        if run.data["data"].get(source) == version:
+            names.append(run.name)
+    found = f"{', '.join(names)} would be stale" if names else "no run rests on it yet"
+    hint = "bring the old file back, or accept the new data: kagkit data pin"
+    return Problem(f"{source} version {version[:12]}", found, hint=hint, check="data")

@@ -1,0 +1,348 @@
+"""Say what is still to do and why: every task's key, what is done, what changed since the last run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from kagkit.foundation.errors import ManifestError, Problem
+from kagkit.foundation.files import digest_of, file_sha256
+from kagkit.runs.material import Material
+from kagkit.runs.record import Run
+from kagkit.runs.spec import Kind, TaskSpec
+from kagkit.runs.store import Stored, find_task, is_damaged, key_of
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import Experiment, function_code
+
+PARTS = ("stage1/train", "stage1/test")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of an experiment to do, as the command line says.
+
+    Attributes:
+        folds: Only these folds; all of the manifest's where None.
+        seeds: Only these seeds, likewise.
+        accepted: Files whose changed code is accepted: old results stay.
+    """
+
+    folds: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    accepted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A task of the plan: done already, or to do for a reason in words.
+
+    Attributes:
+        spec: The task.
+        stored: Where it is done.
+        reason: `missing`, `changed: args.lr`, `failed before`, …; empty when done.
+        seconds: How long it took the last time; None where nobody knows.
+    """
+
+    spec: TaskSpec
+    stored: Stored | None
+    reason: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes an experiment's tasks, level by level: a level's keys need the contents of the one before.
+
+    Attributes:
+        workspace: The workspace.
+        experiment: The experiment.
+        material: Its rows and folds.
+        versions: Digests of the parts of every source it uses: `{"stage1": {"train": …}}`.
+        previous: Its latest run, to compare with.
+        choice: What the command line chose.
+    """
+
+    workspace: Workspace
+    experiment: Experiment
+    material: Material
+    versions: Mapping[str, Mapping[str, str]]
+    previous: Run | None
+    choice: Choice = field(default_factory=Choice)
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds to do."""
+        return self._chosen("seeds", self.experiment.manifest.seeds, self.choice.seeds)
+
+    @cached_property
+    def fits(self) -> tuple[int | None, ...]:
+        """The folds to hold out; None stands for a fit on all rows."""
+        manifest = self.experiment.manifest
+        numbers = tuple(int(name) for name in self.material.folds if name != "full")
+        declared = self._chosen("folds.only", numbers, manifest.folds.only)
+        folds = self._chosen("folds", declared, self.choice.folds)
+        return {"folds": folds, "full": (None,), "both": (*folds, None)}[manifest.fit]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the choice leaves nothing of the manifest out, and the data are not a smoke subset."""
+        return self.choice.folds is None and self.choice.seeds is None and not self.workspace.smoke
+
+    def prepares(self) -> list[Planned]:
+        """The `prepare` tasks: one for each part, none where the recipe does not prepare."""
+        if "prepare" not in self.experiment.recipe.functions:
+            return []
+        return [self._plan(self._prepare(part)) for part in PARTS]
+
+    def trains(self, prepared: Mapping[str, Stored]) -> list[Planned]:
+        """The `train` tasks of every seed and fold."""
+        return [self._plan(self._train(seed, fold, prepared)) for seed in self.seeds for fold in self.fits]
+
+    def predicts(self, train: TaskSpec, weights: Stored, prepared: Mapping[str, Stored]) -> list[Planned]:
+        """The `predict` tasks that follow one finished `train` task."""
+        if train.row_sets:
+            return []
+        return [
+            self._plan(self._predict(train, weights, row_set, prepared))
+            for row_set in self._row_sets(train.fold)
+        ]
+
+    def followers(self, train: TaskSpec) -> int:
+        """How many `predict` tasks follow one `train` task."""
+        return 0 if train.row_sets else len(self._row_sets(train.fold))
+
+    @property
+    def size(self) -> int:
+        """How many tasks the whole plan has."""
+        keeps = self.experiment.keeps == "predictions"
+        one = [1 + (0 if keeps else len(self._row_sets(fold))) for fold in self.fits]
+        prepares = len(PARTS) if "prepare" in self.experiment.recipe.functions else 0
+        return prepares + len(self.seeds) * sum(one)
+
+    def plan_key(self, done: Iterable[Stored]) -> str:
+        """The key of the run that these tasks make: they, their contents, and how they are assembled."""
+        tasks = sorted([stored.record.key, stored.record.content] for stored in done)
+        return digest_of({"tasks": tasks, **self.presentation})
+
+    @cached_property
+    def presentation(self) -> dict[str, Any]:
+        """What decides a run beside its tasks: combination, submission, metric, the sample submission."""
+        root, competition, manifest = (
+            self.workspace.root,
+            self.workspace.competition,
+            self.experiment.manifest,
+        )
+        metric, stage = competition.metric, competition.stages["1"]
+        references = [manifest.submission.make, metric.score, metric.solution]
+        references += [manifest.combine] if ":" in manifest.combine else []
+        return {
+            "experiment": self.experiment.name,
+            "seeds": self.seeds,
+            "fits": self.fits,
+            "fit": manifest.fit,
+            "complete": self.complete,
+            "combine": manifest.combine,
+            "make": [manifest.submission.make, manifest.submission.args],
+            "metric": [metric.score, metric.args, metric.solution, metric.cv, metric.greater_is_better],
+            "code": {reference: function_code(root, reference) for reference in references if reference},
+            "format": [competition.submission_key, competition.submission.target, self.material.targets],
+            "sample": file_sha256(root / stage.sample_submission) if stage.sample_submission else None,
+            "accepted": self.accepted,
+        }
+
+    @cached_property
+    def accepted(self) -> dict[str, str]:
+        """Files whose changed code is accepted, each with a digest of the code that was."""
+        current = {file: self._code_in(file) for file in self.choice.accepted}
+        earlier = self.previous.data.get("accepted", {}) if self.previous else {}
+        # What was accepted once stays accepted until that code changes again.
+        kept = {file: code for file, code in earlier.items() if self._code_in(file) == code}
+        return dict(sorted({**kept, **current}.items()))
+
+    def _code_in(self, file: str) -> str:
+        recipe = self.experiment.recipe
+        code = recipe.code(*recipe.functions)
+        return digest_of({name: digest for name, digest in code.items() if name.startswith(f"{file}:")})
+
+    @cached_property
+    def _before(self) -> dict[str, dict[str, Any]]:
+        """The tasks of the latest run by identity, as its record names them."""
+        return {task["identity"]: task for task in self.previous.data["tasks"]} if self.previous else {}
+
+    def _chosen(self, what: str, known: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+        strange = [number for number in wanted or () if number not in known]
+        if strange:
+            listed = ", ".join(map(str, known))
+            problem = Problem(f"{self.experiment.name}.yaml", f"{what}: {strange[0]}", f"some of {listed}")
+            raise ManifestError(f"no such {what.rstrip('s')}", [problem])
+        return tuple(number for number in known if wanted is None or number in wanted)
+
+    def _row_sets(self, fold: int | None) -> tuple[str, ...]:
+        """With `fit: both` the folds give the OOF, and the fits on all rows the test."""
+        if fold is None:
+            return ("test",)
+        return ("valid",) if self.experiment.manifest.fit == "both" else ("valid", "test")
+
+    def _prepare(self, part: str) -> TaskSpec:
+        split = part.partition("/")[2]
+        files = {
+            name: self.versions["stage1"][name]
+            for name in (split, "files")
+            if name in self.versions["stage1"]
+        }
+        facts = {f"data {name}": digest for name, digest in files.items()} | {
+            "rows": self.material.parts[split]
+        }
+        return self._spec("prepare", 0, None, facts, ("prepare",), part=part)
+
+    def _train(self, seed: int, fold: int | None, prepared: Mapping[str, Stored]) -> TaskSpec:
+        tables = self.material.folds["full" if fold is None else str(fold)]
+        facts = {
+            "seed": seed,
+            "fold": fold,
+            "rows to train on": tables.train,
+            "rows to validate on": tables.valid,
+        }
+        row_sets: tuple[str, ...] = ()
+        names: tuple[str, ...] = ("train",)
+        parts: tuple[str, ...] = PARTS[:1]
+        if self.experiment.keeps == "predictions":
+            row_sets, names, parts = self._row_sets(fold), ("train", "predict"), PARTS
+            facts["test rows"] = self.material.parts["test"] if "test" in row_sets else None
+            facts["save.dtype"] = self.experiment.manifest.save.dtype
+        given = {part: prepared[part] for part in parts if part in prepared}
+        return self._spec("train", seed, fold, facts, names, row_sets=row_sets, prepared=given)
+
+    def _predict(
+        self, train: TaskSpec, weights: Stored, row_set: str, prepared: Mapping[str, Stored]
+    ) -> TaskSpec:
+        valid = row_set == "valid"
+        digest = self.material.folds[str(train.fold)].valid if valid else self.material.parts["test"]
+        dtype = self.experiment.manifest.save.dtype
+        facts = {"weights": weights.record.content, f"{row_set} rows": digest, "save.dtype": dtype}
+        part = PARTS[0] if valid else PARTS[1]
+        given = {part: prepared[part]} if part in prepared else {}
+        return self._spec(
+            "predict",
+            train.seed,
+            train.fold,
+            facts,
+            ("load", "predict"),
+            row_sets=(row_set,),
+            prepared=given,
+            weights=weights.folder.name,
+        )
+
+    def _spec(
+        self,
+        kind: Kind,
+        seed: int,
+        fold: int | None,
+        facts: dict[str, Any],
+        functions: tuple[str, ...],
+        **more: Any,
+    ) -> TaskSpec:
+        """A task's spec: the facts all kinds share are added to its own, and digested into its key."""
+        root, experiment = self.workspace.root, self.experiment
+        manifest, recipe = experiment.manifest, experiment.recipe
+        prepared: Mapping[str, Stored] = more.pop("prepared", {})
+        args = {name: recipe.arguments(name, manifest.args) for name in functions}
+        ingredients: dict[str, Any] = {"kind": kind, "threads": manifest.resources.cpus}
+        ingredients |= {"determinism": manifest.determinism} | facts
+        ingredients |= {f"args.{key}": value for taken in args.values() for key, value in taken.items()}
+        ingredients |= {f"prepared {part}": stored.record.content for part, stored in prepared.items()}
+        ingredients |= {
+            f"asset {name}": file_sha256(root / asset.path) for name, asset in manifest.assets.items()
+        }
+        ingredients |= {
+            f"data {source}": self.versions[source] for source in manifest.data if source != "main"
+        }
+        if "files" in self.versions["stage1"]:
+            ingredients["data files"] = self.versions["stage1"]["files"]
+        code = recipe.code(*functions) | experiment.declared_code()
+        ingredients |= {f"code {name}": digest for name, digest in code.items()}
+        spec = TaskSpec(
+            key="",
+            kind=kind,
+            label=_label(kind, seed, fold, more),
+            ingredients=ingredients,
+            recipe=recipe.file,
+            args={name: args.get(name, {}) for name in ("prepare", "train", "load", "predict")},
+            seed=seed,
+            fold=fold,
+            rows=self.material.key,
+            fold_set=manifest.folds.set,
+            prepared={part: stored.folder.name for part, stored in prepared.items()},
+            sources=tuple(source for source in manifest.data if source != "main"),
+            assets={name: asset.path for name, asset in manifest.assets.items()},
+            code=manifest.code,
+            threads=manifest.resources.cpus,
+            determinism=manifest.determinism,
+            dtype=manifest.save.dtype,
+            smoke=self.workspace.smoke,
+            **more,
+        )
+        return self._keyed(spec)
+
+    def _keyed(self, spec: TaskSpec) -> TaskSpec:
+        """The spec with its key, where accepted code counts as the code it replaced."""
+        from dataclasses import replace
+
+        ingredients = dict(spec.ingredients)
+        before = self._ingredients_before(spec)
+        for file in self.accepted if before else ():
+            prefix = f"code {file}:"
+            ingredients = {name: value for name, value in ingredients.items() if not name.startswith(prefix)}
+            ingredients |= {name: value for name, value in before.items() if name.startswith(prefix)}
+        return replace(spec, ingredients=ingredients, key=key_of(ingredients))
+
+    def _ingredients_before(self, spec: TaskSpec) -> dict[str, Any]:
+        ingredients: dict[str, Any] = self._before.get(spec.identity, {}).get("ingredients", {})
+        return ingredients
+
+    def _plan(self, spec: TaskSpec) -> Planned:
+        stored = find_task(self.workspace.tasks, spec.key)
+        if stored is not None and not stored.record.undeclared:
+            return Planned(spec, stored)
+        return Planned(spec, None, self._reason(spec, stored), self._estimate(spec))
+
+    def _reason(self, spec: TaskSpec, stored: Stored | None) -> str:
+        if stored is not None:
+            return f"read {', '.join(stored.record.undeclared)}, which the manifest does not declare"
+        if is_damaged(self.workspace.tasks, spec.key):
+            return "damaged"
+        work = self.workspace.work / spec.key
+        if (work / "error.json").exists():
+            return "failed before"
+        if work.exists():
+            return "interrupted"
+        before = self._ingredients_before(spec)
+        changed = [
+            name for name in {**before, **spec.ingredients} if before.get(name) != spec.ingredients.get(name)
+        ]
+        return "changed: " + ", ".join(sorted(changed)) if before and changed else "missing"
+
+    def _estimate(self, spec: TaskSpec) -> float | None:
+        """The time the same task took in the latest run, or else the mean of its kind."""
+        if spec.identity in self._seconds_before:
+            return float(self._seconds_before[spec.identity]["seconds"])
+        alike = [
+            float(task["seconds"]) for task in self._seconds_before.values() if task["kind"] == spec.kind
+        ]
+        return sum(alike) / len(alike) if alike else None
+
+    @cached_property
+    def _seconds_before(self) -> dict[str, Any]:
+        from kagkit.foundation.files import read_json_lines
+
+        events = read_json_lines(self.previous.folder / "events.jsonl") if self.previous else []
+        return {event["identity"]: event for event in events if event["event"] == "task"}
+
+
+def _label(kind: str, seed: int, fold: int | None, more: Mapping[str, Any]) -> str:
+    if kind == "prepare":
+        return f"prepare {more['part']}"
+    where = "all rows" if fold is None else f"fold {fold}"
+    return f"{kind} seed {seed} {where}" + (f" {more['row_sets'][0]}" if kind == "predict" else "")

@@ -1,0 +1,155 @@
+"""Read a run directory, find it by what RUN means, and prove it whole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, did_you_mean
+from kagkit.foundation.files import read_json
+from kagkit.runs.store import Kept, verify_files
+from kagkit.workspace.layout import Workspace
+
+RECORD = "record.json"
+FORMAT = 1
+FOLDER = re.compile(r"(\d{3,})-([0-9a-f]{8})$")
+# Written beside the record and not part of what must come out the same.
+BESIDE = (RECORD, "events.jsonl")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A committed run.
+
+    Attributes:
+        folder: Its directory.
+        experiment: The experiment's name.
+        number: Its number, from 1.
+        data: record.json.
+    """
+
+    folder: Path
+    experiment: str
+    number: int
+    data: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """How people call it: `exp001/3`."""
+        return f"{self.experiment}/{self.number}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether all seeds and folds of the manifest are in it."""
+        return bool(self.data["complete"])
+
+    @property
+    def files(self) -> tuple[Kept, ...]:
+        """The files the record vouches for."""
+        return tuple(Kept(**kept) for kept in self.data["files"])
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        ReproductionError: There is no record, it is damaged, or of another format.
+    """
+    match = FOLDER.match(folder.name)
+    where = f"{folder.parent.name}/{folder.name}/{RECORD}"
+    hint = "bring the file back from a copy, or move the folder away; other runs do not need it"
+    try:
+        data = read_json(folder / RECORD)
+        if data["kagkit"] != FORMAT:
+            problem = Problem(where, f"format {data['kagkit']}", str(FORMAT), "read it with a newer kagkit")
+            raise ReproductionError("a run of another format", [problem])
+        run = Run(folder, data["experiment"], int(match[1]) if match else data["number"], data)
+        _ = run.files, run.complete, data["cv"], data["tasks"], data["plan_key"]
+    except FileNotFoundError:
+        raise ReproductionError("not a run", [Problem(where, "missing", hint=hint)]) from None
+    except (ValueError, TypeError, KeyError) as error:
+        problem = Problem(where, f"damaged: {type(error).__name__}", hint=hint)
+        raise ReproductionError("a run's record is damaged", [problem]) from error
+    return run
+
+
+def run_folders(workspace: Workspace, experiment: str) -> list[Path]:
+    """The run directories of an experiment, oldest first."""
+    folder = workspace.runs / experiment
+    found = [(FOLDER.match(path.name), path) for path in folder.glob("*-*")] if folder.is_dir() else []
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+
+
+def experiments_with_runs(workspace: Workspace) -> list[str]:
+    """Every experiment that has a run, by name."""
+    if not workspace.runs.is_dir():
+        return []
+    names = (path.name for path in workspace.runs.iterdir() if not path.name.startswith("."))
+    return sorted(name for name in names if run_folders(workspace, name))
+
+
+def latest_run(workspace: Workspace, experiment: str, *, complete: bool = False) -> Run | None:
+    """The newest run of an experiment, or its newest complete one; None where there is none.
+
+    Raises:
+        ReproductionError: That run's record is damaged.
+    """
+    for folder in reversed(run_folders(workspace, experiment)):
+        run = read_run(folder)
+        if run.complete or not complete:
+            return run
+    return None
+
+
+def find_run(workspace: Workspace, reference: str) -> Run:
+    """The run that `exp001` (latest complete), `exp001/3` or a path means.
+
+    Raises:
+        ManifestError: There is no such run.
+        ReproductionError: Its record is damaged.
+    """
+    path = Path(reference)
+    if FOLDER.match(path.name):
+        return read_run(path if path.is_dir() else workspace.root / path)
+    name, _, number = reference.removesuffix(".yaml").partition("/")
+    if not number:
+        run = latest_run(workspace, name, complete=True)
+        if run is not None:
+            return run
+        raise _no_run(workspace, reference, name)
+    for folder in run_folders(workspace, name):
+        match = FOLDER.match(folder.name)
+        if match and number.isdigit() and int(match[1]) == int(number):
+            return read_run(folder)
+    raise _no_run(workspace, reference, name)
+
+
+def _no_run(workspace: Workspace, reference: str, name: str) -> ManifestError:
+    folders = run_folders(workspace, name)
+    known = experiments_with_runs(workspace)
+    if folders:
+        numbers = ", ".join(str(int(folder.name.partition("-")[0])) for folder in folders)
+        hint = f"{name} has runs {numbers}; a partial run is named with its number"
+    elif (workspace.root / f"{name}.yaml").exists():
+        hint = f"kagkit run {name}"
+    else:
+        hint = did_you_mean(name, known) if known else "kagkit run EXP makes one"
+    return ManifestError(f"{reference}: no such run", [Problem(reference, "no complete run", hint=hint)])
+
+
+def is_intact(run: Run) -> bool:
+    """Whether every file is there with its size: quick, for finding that there is nothing to do."""
+    for kept in run.files:
+        path = run.folder / kept.name
+        if not path.is_file() or path.stat().st_size != kept.bytes:
+            return False
+    return True
+
+
+def verify_run(run: Run) -> list[Problem]:
+    """Read every byte of a run and name what is missing, changed or too much."""
+    name = f"runs/{run.experiment}/{run.folder.name}"
+    problems = verify_files(run.folder, name, run.files)
+    return [problem for problem in problems if not problem.where.endswith(BESIDE)]

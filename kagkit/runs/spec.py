@@ -1,0 +1,86 @@
+"""State one task wholly, as data that crosses a process border: what to run, with what, from what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kagkit.foundation.files import read_json, write_json
+
+Kind = Literal["prepare", "train", "predict"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task. Every path is relative to the workspace; no path names a user or a machine.
+
+    Attributes:
+        key: The task's key.
+        kind: `prepare` (one part), `train` (seed, fold) or `predict` (seed, fold, row set).
+        label: What people call it: `train seed 0 fold 1`.
+        ingredients: What the key is a digest of.
+        recipe: The recipe's file.
+        args: The arguments of each function, by its name.
+        seed: The seed.
+        fold: The held-out fold; None for a fit on all rows, and for `prepare`.
+        part: For `prepare`: `stage1/train` or `stage1/test`.
+        row_sets: What to predict: `valid`, `test`. A `train` that keeps predictions alone predicts too.
+        rows: The key of the cached rows.
+        fold_set: The name of the fold set.
+        weights: The folder of the train task whose weights are used, relative to the tasks' folder.
+        prepared: Folders of prepare tasks by part, likewise.
+        sources: Further data sources the recipe may read.
+        assets: Paths of assets, by name.
+        code: Files of code and data that are covered by the key.
+        threads: Threads of the task.
+        determinism: `exact`, `seeded` or `off`.
+        dtype: How predicted floats are kept.
+        smoke: Whether it belongs to a smoke run.
+        again: Whether it is done again although it is done, to see whether the same bytes come out.
+    """
+
+    key: str
+    kind: Kind
+    label: str
+    ingredients: dict[str, Any]
+    recipe: str
+    args: dict[str, dict[str, Any]]
+    seed: int
+    fold: int | None
+    rows: str
+    fold_set: str
+    part: str | None = None
+    row_sets: tuple[str, ...] = ()
+    weights: str | None = None
+    prepared: dict[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    assets: dict[str, str] = field(default_factory=dict)
+    code: tuple[str, ...] = ()
+    threads: int = 1
+    determinism: str = "exact"
+    dtype: str | None = None
+    smoke: bool = False
+    again: bool = False
+
+    @property
+    def work_name(self) -> str:
+        """The name of its unfinished folder."""
+        return f"{self.key}-again" if self.again else self.key
+
+    @property
+    def identity(self) -> str:
+        """The task's name within its experiment, whatever its key."""
+        return f"{self.kind} {self.part or self.seed} {self.fold} {'+'.join(self.row_sets)}"
+
+
+def write_spec(path: Path, spec: TaskSpec) -> None:
+    """Write a spec for the worker."""
+    write_json(path, asdict(spec))
+
+
+def read_spec(path: Path) -> TaskSpec:
+    """Read a spec that `write_spec` wrote."""
+    data = read_json(path)
+    tuples = {name: tuple(data[name]) for name in ("row_sets", "sources", "code")}
+    return TaskSpec(**{**data, **tuples})

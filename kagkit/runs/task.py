@@ -1,0 +1,81 @@
+"""Hand a recipe what it needs for one task, and take what it tells."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagkit.foundation.files import append_json_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagkit.data.rows import DataPaths
+
+PROGRESS_SECONDS = 0.2
+
+
+class Task:
+    """What `prepare`, `train`, `load` and `predict` are handed.
+
+    Attributes:
+        seed: The seed of this task; python, numpy and torch are seeded with it already.
+        fold: The fold that is held out; None when fitting on all rows.
+        stage: 1 or 2.
+        data: Paths by source; `data["main"].files` are the stage's.
+        prepared: What `prepare` left, by part: `prepared["stage1/train"]` is a folder.
+        assets: Files the manifest names, by name.
+        threads: How many threads the task may use.
+        device: `cpu` or `cuda:0`; other devices are hidden.
+        out: The folder for the files `prepare` or `train` makes.
+        checkpoint: A folder that survives a kill: what is in it is there again when the task goes on.
+        weights: In `load` and `predict`: the folder with what `train` made, to be read only.
+    """
+
+    seed: int
+    fold: int | None
+    stage: int
+    data: Mapping[str, DataPaths]
+    prepared: Mapping[str, Path]
+    assets: Mapping[str, Path]
+    threads: int
+    device: str
+    out: Path
+    checkpoint: Path
+    weights: Path
+
+    def __init__(self, events: Path, rows: Callable[[str], pd.DataFrame] | None = None, **facts: Any) -> None:
+        self._events = events
+        self._rows = rows
+        self._told = 0.0
+        self.__dict__.update(facts)
+
+    @cached_property
+    def train_rows(self) -> pd.DataFrame:
+        """The rows to train on, by key, targets included. Only in `train`."""
+        return self._get_rows("train")
+
+    @cached_property
+    def valid_rows(self) -> pd.DataFrame:
+        """The held-out rows, by key, targets included; empty when fitting on all rows. Only in `train`."""
+        return self._get_rows("valid")
+
+    def log(self, *, step: int | None = None, **values: float) -> None:
+        """Record numbers of this task, such as `task.log(step=3, valid_loss=0.41)`."""
+        numbers = {name: float(value) for name, value in values.items()}
+        append_json_line(self._events, {"event": "log", "step": step, "values": numbers})
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how far the task is, `task.progress(epoch + 1, epochs)`; it is shown while the task runs."""
+        now = time.monotonic()
+        if done >= total or now - self._told > PROGRESS_SECONDS:
+            self._told = now
+            append_json_line(self._events, {"event": "progress", "done": float(done), "total": float(total)})
+
+    def _get_rows(self, which: str) -> pd.DataFrame:
+        if self._rows is None:
+            raise AttributeError(f"{which}_rows: only train sees rows with targets")
+        return self._rows(which)

@@ -1,0 +1,60 @@
+"""Watch which files of the workspace a task opens, so that what its key does not cover is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class ReadWatch:
+    """Notes every file of the workspace that Python code opens for reading, outside some allowed places.
+
+    Opens by compiled code that does not go through Python (OpenCV's, Arrow's own readers) are not seen.
+
+    Args:
+        root: The workspace.
+        allowed: Files and folders, relative to `root`, that the task's key covers.
+    """
+
+    def __init__(self, root: Path, allowed: tuple[str, ...]) -> None:
+        self._root = str(root) + os.sep
+        self._allowed = tuple(str(root / path) for path in allowed)
+        self._seen: set[str] = set()
+        self._on = False
+        # An installed environment may stand inside the workspace; its files are not the user's data.
+        self._installed = (str(Path(sys.prefix)) + os.sep, str(Path(sys.base_prefix)) + os.sep)
+
+    def start(self) -> None:
+        """Begin; audit hooks cannot be removed, so a process watches one task."""
+        self._on = True
+        sys.addaudithook(self._hook)
+
+    def undeclared(self) -> tuple[str, ...]:
+        """Files opened, and local modules imported, that are not allowed; relative to the workspace."""
+        self._on = False
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            if file and file.endswith(".py"):
+                self._note(file)
+        return tuple(sorted(path for path in self._seen if (Path(self._root) / path).is_file()))
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if self._on and event == "open" and isinstance(args[0], str) and _reads(args):
+            self._note(args[0])
+
+    def _note(self, path: str) -> None:
+        full = os.path.normpath(os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH118 (pathlib opens nothing)
+        if not full.startswith(self._root) or full.startswith(self._installed) or "__pycache__" in full:
+            return
+        if not any(full == place or full.startswith(place + os.sep) for place in self._allowed):
+            self._seen.add(full.removeprefix(self._root))
+
+
+def _reads(args: tuple[Any, ...]) -> bool:
+    mode = args[1]
+    if isinstance(mode, str):
+        return "r" in mode or "+" in mode
+    flags = args[2] if len(args) > 2 and isinstance(args[2], int) else os.O_RDONLY
+    return flags & (os.O_WRONLY | os.O_CREAT) == 0

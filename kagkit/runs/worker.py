@@ -1,0 +1,167 @@
+"""Do one task in a process of its own, and commit what it left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kagkit.foundation.component import read_imports
+from kagkit.foundation.errors import Problem, ReproductionError, RunError
+from kagkit.foundation.files import append_json_line, held, told_when_unwritable, write_json
+from kagkit.runs.exactness import prepare_numerics
+from kagkit.runs.failing import guard, scrub_log
+from kagkit.runs.handing import Handing
+from kagkit.runs.leavings import refuse_pickles
+from kagkit.runs.spec import TaskSpec, read_spec
+from kagkit.runs.store import TaskRecord, commit_task, find_task, list_kept, lock_of, verify_task
+from kagkit.runs.watching import ReadWatch
+from kagkit.workspace.layout import Workspace
+
+
+def do_task(spec_path: str) -> int:
+    """Do the task that a spec states; the entry that engines start.
+
+    Args:
+        spec_path: The spec's file, relative to the workspace, which is the current folder.
+
+    Returns:
+        0 when the task is done, by this process or by another; 1 when it failed: `error.json` and the log
+        say why.
+    """
+    root = Path.cwd()
+    work = (root / spec_path).parent
+    spec = read_spec(work / "spec.json")
+    workspace = Workspace(root, smoke=spec.smoke)
+    # A second kagkit that wants the same task waits here, and then finds it done.
+    with held(lock_of(work)):
+        if not spec.again and find_task(workspace.tasks, spec.key) is not None:
+            shutil.rmtree(work, ignore_errors=True)
+            return 0
+        return guard(lambda: _do(workspace, spec, work), root, work, spec.label)
+
+
+def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
+    events = work / "events.jsonl"
+    started = time.time()
+    write_json(work / "holder.json", {"pid": os.getpid()})
+    append_json_line(events, {"event": "started", "time": started})
+    out = work / "out"
+    with told_when_unwritable(spec.label):
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        (work / "checkpoint").mkdir(exist_ok=True)
+    watch = ReadWatch(workspace.root, _allowed(workspace, spec, work))
+    handing = Handing(workspace, spec, work)
+    _verify_inputs(handing)
+    recipe = _import_recipe(workspace.root, spec.recipe)
+    prepare_numerics(spec.seed, spec.threads, spec.determinism)
+    watch.start()
+    contents = STEPS[spec.kind](recipe, spec, handing)
+    undeclared = watch.undeclared()
+    if spec.kind != "predict":
+        refuse_pickles(out, spec.label)
+    kept = list_kept(out)
+    if not kept:
+        raise RunError(
+            f"{spec.label} left nothing",
+            [
+                Problem(
+                    f"{spec.recipe}:{spec.kind}",
+                    "wrote no file into task.out",
+                    hint="write the weights there, or return the model to keep its predictions alone",
+                )
+            ],
+        )
+    append_json_line(events, {"event": "finished", "seconds": round(time.time() - started, 3)})
+    scrub_log(work / "log.txt", workspace.root)
+    record = TaskRecord(spec.key, spec.kind, spec.ingredients, kept, contents, undeclared)
+    commit_task(work, workspace.tasks, record)
+
+
+def _allowed(workspace: Workspace, spec: TaskSpec, work: Path) -> tuple[str, ...]:
+    """The places a task may read: all are covered by its key, or made by kagkit."""
+    root = workspace.root
+    competition = workspace.competition
+    places = {
+        str(place.relative_to(root)) for place in (work, workspace.tasks, workspace.cache, root / "folds")
+    }
+    places.update(read_imports(root, (spec.recipe,)).local)
+    places.update(spec.code)
+    places.update(spec.assets.values())
+    stage = competition.stages["1"]
+    places.update(stage.files)
+    if spec.kind == "prepare":
+        places.update(stage.parts[str(spec.part).partition("/")[2]])
+    for source in spec.sources:
+        places.update(competition.data[source].files)
+    return tuple(sorted(places))
+
+
+def _verify_inputs(handing: Handing) -> None:
+    problems = [problem for stored in handing.inputs() for problem in verify_task(stored)]
+    if problems:
+        raise ReproductionError("what this task builds on is damaged", problems)
+
+
+def _import_recipe(root: Path, file: str) -> ModuleType:
+    """Run the recipe's file as a module; its own folder's modules come before installed ones."""
+    import importlib.util
+
+    sys.dont_write_bytecode = True
+    if sys.path[:1] != [str(root)]:
+        sys.path.insert(0, str(root))
+    name = Path(file).stem
+    spec = importlib.util.spec_from_file_location(name, root / file)
+    if spec is None or spec.loader is None:
+        raise RunError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _prepare(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, str]:
+    recipe.prepare(handing.task(), handing.part_rows(), **spec.args["prepare"])
+    return {}
+
+
+def _train(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, str]:
+    model = recipe.train(handing.task(), **spec.args["train"])
+    if not spec.row_sets:
+        return {}
+    if model is None:
+        problem = Problem(
+            f"{spec.recipe}:train", "returned None", "the model", "return it, or set `keep: weights`"
+        )
+        raise RunError(f"{spec.label} returned no model", [problem])
+    return _predict_sets(recipe, spec, handing, model)
+
+
+def _predict(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, str]:
+    task = handing.task()
+    model = recipe.load(task, **spec.args["load"]) if hasattr(recipe, "load") else task.weights
+    return _predict_sets(recipe, spec, handing, model)
+
+
+def _predict_sets(recipe: ModuleType, spec: TaskSpec, handing: Handing, model: Any) -> dict[str, str]:
+    from kagkit.data import predictions
+
+    contents = {}
+    for row_set in spec.row_sets:
+        rows = handing.predict_rows(row_set)
+        output = recipe.predict(handing.predict_task(row_set), model, rows.copy(), **spec.args["predict"])
+        path = handing.work / "out" / f"{row_set}.arrow"
+        names = handing.competition.rows.key
+        written = predictions.write(path, output, rows.index, key_names=names, dtype=spec.dtype)
+        contents[path.name] = written.content_sha256
+    return contents
+
+
+Step = Callable[[ModuleType, TaskSpec, Handing], dict[str, str]]
+STEPS: dict[str, Step] = {"prepare": _prepare, "train": _train, "predict": _predict}

@@ -1,0 +1,275 @@
+"""Read competition.yaml: what the host asks for: rows, metric, submission, stages, folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from kagkit.foundation.component import check_function, find_function
+from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
+from kagkit.foundation.schema import read_tree
+from kagkit.foundation.strictyaml import Node, read_yaml
+from kagkit.workspace.schemes import Scheme
+
+FILE = "competition.yaml"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a model predicts and a fold contains.
+
+    Attributes:
+        key: The columns that name a row, text everywhere.
+        load: `module:function(part, data) -> DataFrame`; the stage's CSV is read where there is none.
+        group: A column whose equal values never stand in two folds.
+        targets: The columns `predict` must not see; found from the files where none are named.
+        duplicates: `drop_exact` drops rows that repeat another in every column.
+    """
+
+    key: tuple[str, ...]
+    load: str | None = None
+    group: str | None = None
+    targets: tuple[str, ...] = ()
+    duplicates: Literal["refuse", "drop_exact"] = "refuse"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The host's score: Kaggle's `score(solution, submission, row_id_column_name, **args)`.
+
+    Attributes:
+        score: `module:function`.
+        greater_is_better: The direction, declared and never guessed.
+        args: Further arguments of `score`.
+        solution: `module:function(rows) -> table`, the truth in submission format; by default the rows'
+            own key and target columns.
+        cv: `pooled` scores all OOF rows at once, `fold_mean` averages the folds' scores.
+    """
+
+    score: str
+    greater_is_better: bool
+    args: dict[str, Any] = field(default_factory=dict)
+    solution: str | None = None
+    cv: Literal["pooled", "fold_mean"] = "pooled"
+
+
+@dataclass(frozen=True)
+class SubmissionFormat:
+    """The columns of a submission: `target` ones, after the `key` (the rows' own where not named)."""
+
+    target: tuple[str, ...]
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's files, relative to the workspace, and the host's terms.
+
+    Attributes:
+        train: The training table.
+        test: The test table.
+        files: Further files and folders: images, audio.
+        sample_submission: The host's example; it fixes ids and their order.
+        public_share: The share of the test rows behind the public leaderboard, 0 to 1.
+        deadline: When the stage ends, ISO 8601 with a zone.
+    """
+
+    train: str
+    test: str
+    files: tuple[str, ...] = ()
+    sample_submission: str | None = None
+    public_share: float | None = None
+    deadline: str | None = None
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """The paths of each versioned part."""
+        parts: dict[str, tuple[str, ...]] = {"train": (self.train,), "test": (self.test,)}
+        return parts | ({"files": self.files} if self.files else {})
+
+
+@dataclass(frozen=True)
+class FurtherSource:
+    """Files beside the competition's own, versioned alike; where they are from and what allows their use."""
+
+    files: tuple[str, ...]
+    source: str = ""
+    licence: str = ""
+    allowed: str = ""
+
+
+@dataclass(frozen=True)
+class Competition:
+    """A competition as competition.yaml states it."""
+
+    kagkit: int
+    competition: str
+    rows: Rows
+    metric: Metric
+    submission: SubmissionFormat
+    stages: dict[str, Stage]
+    host: str = "kaggle"
+    data: dict[str, FurtherSource] = field(default_factory=dict)
+    folds: dict[str, Scheme] = field(default_factory=dict)
+
+    @property
+    def submission_key(self) -> tuple[str, ...]:
+        """The key columns of a submission."""
+        return self.submission.key or self.rows.key
+
+    @property
+    def sources(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Every versioned source: its parts and their paths."""
+        stages = {f"stage{number}": stage.parts for number, stage in self.stages.items()}
+        return stages | {name: {"files": source.files} for name, source in self.data.items()}
+
+
+def read_competition(root: Path) -> Competition:
+    """Read and check competition.yaml.
+
+    Raises:
+        ManifestError: Every problem at once, each with its line.
+    """
+    tree = read_yaml(root / FILE, FILE)
+    refuse_other_formats(tree, FILE)
+    competition = read_tree(Competition, tree, FILE)
+    problems = list(_problems(root, competition, tree))
+    if problems:
+        raise ManifestError(f"{FILE}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", problems)
+    return competition
+
+
+def refuse_other_formats(tree: Node, name: str) -> None:
+    """Refuse a file written for another version of kagkit's format before its keys confuse anybody.
+
+    Raises:
+        ManifestError: `kagkit:` is missing or not 1.
+    """
+    found = tree.value.get("kagkit")
+    if found is None:
+        raise ManifestError(
+            f"{name}: not a kagkit file",
+            [Problem(f"{name} line 1", "kagkit: missing", hint="begin the file with `kagkit: 1`")],
+        )
+    if found.value != FORMAT:
+        problem = Problem(
+            f"{name} line {found.line}",
+            f"kagkit: format {found.raw}",
+            f"{FORMAT}",
+            "this kagkit reads format 1; a newer kagkit may read the file",
+        )
+        raise ManifestError(f"{name}: another format", [problem])
+
+
+def line_of(tree: Node, path: str, name: str) -> str:
+    """The place of `a.b.c` in a tree as `file line n`, or of its nearest parent."""
+    node = tree
+    for key in path.split("."):
+        if not isinstance(node.value, dict) or key not in node.value:
+            break
+        node = node.value[key]
+    return f"{name} line {node.line}"
+
+
+def _problems(root: Path, competition: Competition, tree: Node) -> Iterator[Problem]:
+    def where(path: str) -> str:
+        return line_of(tree, path, FILE)
+
+    if "1" not in competition.stages:
+        yield Problem(where("stages"), "stages: no stage 1", hint="add `1: {train: …, test: …}`")
+    for number in competition.stages:
+        if number not in ("1", "2"):
+            yield Problem(where(f"stages.{number}"), f"stages.{number}: no such stage", "1 or 2")
+    if not competition.rows.key or not competition.submission.target:
+        yield Problem(where("rows"), "rows.key and submission.target may not be empty")
+    yield from _path_problems(root, competition, where)
+    yield from _function_problems(root, competition, where)
+    yield from _stage_problems(competition, where)
+    for name in competition.data:
+        if name == "main" or name.startswith("stage"):
+            yield Problem(where(f"data.{name}"), f"data.{name}: a reserved name", hint="choose another name")
+    for name, scheme in competition.folds.items():
+        for found, hint in scheme.problems():
+            yield Problem(where(f"folds.{name}"), f"folds.{name}: {found}", hint=hint)
+
+
+def _stage_problems(competition: Competition, where: Any) -> Iterator[Problem]:
+    from datetime import datetime
+
+    for number, stage in competition.stages.items():
+        if stage.public_share is not None and not 0 < stage.public_share <= 1:
+            yield Problem(
+                where(f"stages.{number}.public_share"), f"{stage.public_share}", "a share above 0, up to 1"
+            )
+        if stage.deadline is not None:
+            try:
+                zoned = datetime.fromisoformat(stage.deadline).tzinfo is not None
+            except ValueError:
+                zoned = False
+            if not zoned:
+                yield Problem(
+                    where(f"stages.{number}.deadline"),
+                    f"deadline: {stage.deadline}",
+                    "a time with its zone",
+                    "2019-08-26T23:59:00Z",
+                )
+
+
+def _path_problems(root: Path, competition: Competition, where: Any) -> Iterator[Problem]:
+    for number, stage in competition.stages.items():
+        for part, paths in stage.parts.items():
+            for path in paths:
+                # Stage 2 is declared before the host releases it.
+                must_exist = number == "1"
+                yield from path_problems(root, path, where(f"stages.{number}.{part}"), must_exist=must_exist)
+        if stage.sample_submission:
+            place = where(f"stages.{number}.sample_submission")
+            yield from path_problems(root, stage.sample_submission, place, must_exist=number == "1")
+    for name, source in competition.data.items():
+        for path in source.files:
+            yield from path_problems(root, path, where(f"data.{name}.files"))
+
+
+def path_problems(root: Path, path: str, where: str, *, must_exist: bool = True) -> Iterator[Problem]:
+    """What is wrong with a path of the workspace: absolute, outside, or not there."""
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path:
+        yield Problem(where, f"{path}: not a path inside the workspace", hint="link it here: ln -s")
+    elif must_exist and not (root / path).exists():
+        yield Problem(where, f"{path}: no such file", hint=_nearby(root, pure))
+
+
+def _nearby(root: Path, path: PurePosixPath) -> str:
+    folder = root / path.parent
+    names = sorted(child.name for child in folder.iterdir()) if folder.is_dir() else []
+    hint = did_you_mean(path.name, names) if names else ""
+    if hint.startswith("did you mean"):
+        return f"did you mean {path.with_name(hint.removeprefix('did you mean ').rstrip('?'))}?"
+    return "paths are relative to the workspace, the folder of competition.yaml"
+
+
+def _function_problems(root: Path, competition: Competition, where: Any) -> Iterator[Problem]:
+    metric = competition.metric
+    if competition.rows.load:
+        yield from check_function(root, competition.rows.load, where("rows.load"))
+    if metric.solution:
+        yield from check_function(root, metric.solution, where("metric.solution"))
+    problems = check_function(root, metric.score, where("metric.score"))
+    yield from problems
+    if not problems:
+        yield from argument_problems(root, metric.score, metric.args, where("metric.args"))
+
+
+def argument_problems(root: Path, reference: str, args: dict[str, Any], where: str) -> Iterator[Problem]:
+    """Arguments that a function does not name, as far as its source can be read."""
+    function = find_function(root, reference)
+    if function is None or function.takes_any:
+        return
+    known = [*function.keywords, *function.positional]
+    for name in args:
+        if name not in known:
+            hint = did_you_mean(name, list(function.keywords)) if function.keywords else "it takes none"
+            yield Problem(where, f"{name}: {reference} takes no such argument", hint=hint)

@@ -1,0 +1,127 @@
+"""Find the workspace and name its places; every path kagkit writes is made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
+from kagkit.workspace.competition import FILE, Competition, read_competition
+from kagkit.workspace.manifest import Experiment, read_experiment
+
+NOT_MANIFESTS = (FILE, "stage2.decisions.yaml")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one competition.
+
+    Attributes:
+        root: The folder with competition.yaml.
+        smoke: Whether runs are smoke runs, which keep everything apart.
+    """
+
+    root: Path
+    smoke: bool = False
+
+    @cached_property
+    def competition(self) -> Competition:
+        """competition.yaml, read and checked."""
+        return read_competition(self.root)
+
+    def for_smoke(self, smoke: bool) -> Workspace:
+        """The same workspace, for smoke runs or for real ones."""
+        return Workspace(self.root, smoke)
+
+    @property
+    def runs(self) -> Path:
+        """Runs, tasks and unfinished work."""
+        return self.root / "runs" / ".smoke" if self.smoke else self.root / "runs"
+
+    @property
+    def tasks(self) -> Path:
+        """Finished tasks, immutable."""
+        return self.runs / ".tasks"
+
+    @property
+    def work(self) -> Path:
+        """Unfinished tasks."""
+        return self.runs / ".work"
+
+    @property
+    def cache(self) -> Path:
+        """What can be rebuilt."""
+        return self.root / ".kagkit"
+
+    @property
+    def submissions(self) -> Path:
+        """Packaged submissions."""
+        return self.root / "submissions"
+
+    @property
+    def leaderboard(self) -> Path:
+        """The ledger of submissions and scores."""
+        return self.root / "leaderboard.jsonl"
+
+    def fold_file(self, name: str) -> Path:
+        """The table of a fold set."""
+        return self.root / "folds" / f"{name}.csv"
+
+    def lock_file(self, experiment: str) -> Path:
+        """The latest run of an experiment in short, for git."""
+        return self.root / "locks" / f"{experiment}.lock.yaml"
+
+    def manifests(self) -> list[Path]:
+        """The manifests of the workspace, by name."""
+        return [
+            path
+            for path in sorted(self.root.glob("*.yaml"))
+            if path.name not in NOT_MANIFESTS and not path.name.endswith(".lock.yaml")
+        ]
+
+    def manifest_path(self, name: str) -> Path:
+        """The manifest of `exp001`, `exp001.yaml` or a path to one.
+
+        Raises:
+            ManifestError: There is no such manifest.
+        """
+        stem = Path(name).name.removesuffix(".yaml")
+        path = self.root / f"{stem}.yaml"
+        if not path.is_file():
+            names = [manifest.stem for manifest in self.manifests()]
+            hint = did_you_mean(stem, names) if names else "write one: see `kagkit run --help`"
+            raise ManifestError(
+                f"{stem}: no such experiment", [Problem(f"{stem}.yaml", "no such file", hint=hint)]
+            )
+        return path
+
+    def experiment(self, name: str) -> Experiment:
+        """Read and check one experiment.
+
+        Raises:
+            ManifestError: No such manifest, or every problem in it.
+        """
+        return read_experiment(self.root, self.manifest_path(name), self.competition)
+
+
+def find_workspace(start: Path) -> Workspace:
+    """The workspace that `start`, a file or folder in it, belongs to.
+
+    Raises:
+        ManifestError: No folder from `start` upward has a competition.yaml.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return Workspace(folder)
+    raise ManifestError(
+        "not in a workspace",
+        [
+            Problem(
+                "this folder",
+                f"no {FILE} here or above",
+                hint="cd into a workspace, or name it: kagkit -C DIR …",
+            )
+        ],
+    )

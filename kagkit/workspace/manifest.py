@@ -1,0 +1,241 @@
+"""Read a manifest: one YAML file that states one experiment wholly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kagkit.foundation.component import check_function, code_of, local_file, split_reference
+from kagkit.foundation.errors import KagkitError, ManifestError, Problem, did_you_mean
+from kagkit.foundation.files import file_sha256
+from kagkit.foundation.schema import read_tree
+from kagkit.foundation.strictyaml import Node, read_yaml
+from kagkit.workspace.competition import (
+    Competition,
+    argument_problems,
+    line_of,
+    path_problems,
+    refuse_other_formats,
+)
+from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
+
+MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
+
+
+@dataclass(frozen=True)
+class FoldChoice:
+    """Which folds: all of a named set, or only some of it. `folds: main` is short for `{set: main}`."""
+
+    set: str = "main"
+    only: tuple[int, ...] | None = None
+
+    @staticmethod
+    def shorthand(node: Node) -> Node | None:
+        """The full form of a bare name."""
+        return Node({"set": node}, node.line) if isinstance(node.value, str) else None
+
+
+@dataclass(frozen=True)
+class Making:
+    """How predictions become submission rows: `make: module:function(predictions, rows, **args)`."""
+
+    make: str | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one task needs: GPUs, processor threads, memory (`8GiB`)."""
+
+    gpus: int = 0
+    cpus: int = 1
+    memory: str | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory one task asks for; 0 where it does not say."""
+        return int(float(self.memory[:-3]) * MEMORY_UNITS[self.memory[-3:]]) if self.memory else 0
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How predicted floats are kept; as they came by default."""
+
+    dtype: Literal["float16", "float32", "float64"] | None = None
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file a recipe may use, pretrained weights above all: known by its digest, its origin told."""
+
+    path: str
+    source: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An experiment as its file states it; `docs/manifest.md` explains every key."""
+
+    kagkit: int
+    recipe: str
+    note: str = ""
+    args: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    folds: FoldChoice = FoldChoice()
+    fit: Literal["folds", "full", "both"] = "folds"
+    data: tuple[str, ...] = ("main",)
+    code: tuple[str, ...] = ()
+    assets: dict[str, Asset] = field(default_factory=dict)
+    combine: str = "mean"
+    submission: Making = Making()
+    resources: Resources = Resources()
+    determinism: Literal["exact", "seeded", "off"] = "exact"
+    save: Saving = Saving()
+    keep: Literal["weights", "predictions"] | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A manifest with its name, its file and its recipe, all checked."""
+
+    name: str
+    path: Path
+    manifest: Manifest
+    recipe: Recipe
+
+    @property
+    def keeps(self) -> str:
+        """`weights`, or `predictions` where the model itself is not kept."""
+        return self.manifest.keep or self.recipe.keeps
+
+    def declared_code(self) -> dict[str, str]:
+        """Digests of the files that `code:` names, by `file:(file)`."""
+        return {f"{file}:(file)": file_sha256(self.recipe.root / file) for file in self.manifest.code}
+
+
+def read_experiment(root: Path, path: Path, competition: Competition) -> Experiment:
+    """Read and check a manifest and the recipe it names.
+
+    Raises:
+        ManifestError: Every problem at once, each with its line.
+    """
+    name = path.name
+    tree = read_yaml(path, name)
+    refuse_other_formats(tree, name)
+    manifest = read_tree(Manifest, tree, name)
+    problems = list(_problems(root, manifest, tree, name, competition))
+    recipe = None
+    try:
+        recipe = read_recipe(root, manifest.recipe)
+        problems += recipe_problems(
+            recipe,
+            manifest.args,
+            line_of(tree, "recipe", name),
+            lambda argument: line_of(tree, f"args.{argument}", name),
+        )
+        problems += _code_problems(recipe)
+        problems += _keep_problems(recipe, manifest, line_of(tree, "keep", name))
+    except ManifestError as error:
+        place = line_of(tree, "recipe", name)
+        problems += [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
+    if problems or recipe is None:
+        raise ManifestError(f"{name}: {len(problems)} problem{'s' if len(problems) != 1 else ''}", problems)
+    return Experiment(path.stem, path, manifest, recipe)
+
+
+def function_code(root: Path, reference: str | None) -> dict[str, str]:
+    """Digests of the workspace code behind `module:function`; none where it is installed or not given."""
+    if reference is None:
+        return {}
+    module, name = split_reference(reference)
+    file = local_file(root, module)
+    return code_of(root, file, (name,)) if file else {}
+
+
+def function_files(root: Path, references: Iterable[str | None]) -> list[str]:
+    """The workspace files that some `module:function` references stand in, without installed ones."""
+    files = (local_file(root, split_reference(reference)[0]) for reference in references if reference)
+    return [file for file in files if file]
+
+
+def _code_problems(recipe: Recipe) -> list[Problem]:
+    """A local module that cannot be parsed is told before a run, not in the middle of it."""
+    try:
+        recipe.code(*recipe.functions)
+    except ManifestError as error:
+        return list(error.problems)
+    return []
+
+
+def _keep_problems(recipe: Recipe, manifest: Manifest, where: str) -> Iterator[Problem]:
+    if "train" in recipe.functions and manifest.keep == "weights" and recipe.keeps == "predictions":
+        yield Problem(
+            where,
+            "keep: weights, and train returns its model",
+            hint="write the weights into task.out and return nothing",
+        )
+
+
+def _problems(
+    root: Path, manifest: Manifest, tree: Node, name: str, competition: Competition
+) -> Iterator[Problem]:
+    def where(path: str) -> str:
+        return line_of(tree, path, name)
+
+    if not manifest.recipe.endswith(".py"):
+        yield Problem(where("recipe"), f"recipe: {manifest.recipe}", "a .py file beside the manifest")
+    if not manifest.seeds or len(set(manifest.seeds)) < len(manifest.seeds):
+        yield Problem(where("seeds"), "seeds: empty, or one stands twice")
+    if any(seed < 0 or seed >= 2**32 for seed in manifest.seeds):
+        yield Problem(where("seeds"), "seeds: out of range", "0 to 4294967295")
+    if manifest.folds.set != "main" and manifest.folds.set not in competition.folds:
+        hint = did_you_mean(manifest.folds.set, ["main", *competition.folds])
+        yield Problem(
+            where("folds"), f"folds: no set named {manifest.folds.set} in competition.yaml", hint=hint
+        )
+    if manifest.folds.only is not None and not manifest.folds.only:
+        yield Problem(where("folds"), "folds.only: empty", hint="leave it out for all folds")
+    for source in manifest.data:
+        if source != "main" and source not in competition.data:
+            hint = did_you_mean(source, ["main", *competition.data])
+            yield Problem(where("data"), f"data: {source} is not declared in competition.yaml", hint=hint)
+    for asset_name, asset in manifest.assets.items():
+        yield from path_problems(root, asset.path, where(f"assets.{asset_name}"))
+    for file in manifest.code:
+        yield from path_problems(root, file, where("code"))
+    yield from _resource_problems(manifest.resources, where("resources"))
+    yield from _function_problems(root, manifest, where)
+
+
+def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:
+    if resources.cpus < 1 or resources.gpus < 0:
+        yield Problem(where, f"resources: cpus {resources.cpus}, gpus {resources.gpus}", "cpus ≥ 1, gpus ≥ 0")
+    try:
+        _ = resources.memory_bytes
+    except (KeyError, ValueError):
+        yield Problem(where, f"resources.memory: {resources.memory}", "a size such as 8GiB or 512MiB")
+
+
+def _function_problems(root: Path, manifest: Manifest, where: Any) -> Iterator[Problem]:
+    if manifest.combine not in ("mean", "rank_mean"):
+        if ":" in manifest.combine:
+            yield from check_function(root, manifest.combine, where("combine"))
+        else:
+            yield Problem(
+                where("combine"), f"combine: {manifest.combine}", "mean, rank_mean or module:function"
+            )
+    make = manifest.submission.make
+    if make is None:
+        if manifest.submission.args:
+            yield Problem(where("submission.args"), "submission.args without submission.make")
+        return
+    try:
+        problems = check_function(root, make, where("submission.make"))
+        yield from problems
+        if not problems:
+            yield from argument_problems(root, make, manifest.submission.args, where("submission.args"))
+    except KagkitError as error:
+        yield Problem(where("submission.make"), error.summary)

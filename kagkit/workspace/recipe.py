@@ -1,0 +1,131 @@
+"""Read what a recipe's source declares: its functions, and which argument belongs to which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kagkit.foundation.component import code_of
+from kagkit.foundation.errors import Problem, did_you_mean
+from kagkit.foundation.sources import REQUIRED, Argument, Function, read_source
+
+SHAPES = {
+    "prepare": ("task", "rows"),
+    "train": ("task",),
+    "load": ("task",),
+    "predict": ("task", "model", "rows"),
+}
+TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+TYPE_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe file and its functions `prepare`, `train`, `load`, `predict`, those that are there."""
+
+    root: Path
+    file: str
+    functions: dict[str, Function]
+
+    @property
+    def keeps(self) -> Literal["weights", "predictions"]:
+        """What `train` leaves: files in `task.out`; or a model it returns, whose predictions stay."""
+        return "predictions" if self.functions["train"].returns_value else "weights"
+
+    def arguments(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Those of the manifest's arguments that one function takes; none where the recipe lacks it."""
+        function = self.functions.get(name)
+        if function is None:
+            return {}
+        return {key: value for key, value in args.items() if key in function.keywords or function.takes_any}
+
+    def code(self, *names: str) -> dict[str, str]:
+        """Digests of the workspace code that some of its functions need, by `file:name`."""
+        return code_of(self.root, self.file, tuple(name for name in names if name in self.functions))
+
+
+def read_recipe(root: Path, file: str) -> Recipe:
+    """Parse a recipe.
+
+    Raises:
+        ManifestError: It is missing or not Python.
+    """
+    functions = read_source(root, file).functions
+    return Recipe(root, file, {name: functions[name] for name in SHAPES if name in functions})
+
+
+def recipe_problems(recipe: Recipe, args: dict[str, Any], where: str, args_where: Any) -> Iterator[Problem]:
+    """Everything wrong between a recipe and a manifest's arguments.
+
+    Args:
+        recipe: The recipe.
+        args: The manifest's `args`.
+        where: The place of the manifest's `recipe` line.
+        args_where: Gives the place of one argument by its name.
+    """
+    for name in ("train", "predict"):
+        if name not in recipe.functions:
+            head = f"def {name}({', '.join(SHAPES[name])}): …"
+            yield Problem(where, f"{recipe.file}: no function {name}", hint=f"write `{head}`")
+    for name, function in recipe.functions.items():
+        yield from _shape_problems(name, function)
+    if "train" in recipe.functions and recipe.keeps == "predictions" and "load" in recipe.functions:
+        yield Problem(
+            f"{recipe.file} line {recipe.functions['train'].line}",
+            "train returns a model and there is a load",
+            hint="either write files into task.out and load them, or return the model and drop load",
+        )
+    for name, value in args.items():
+        yield from _argument_problems(recipe, name, value, args_where(name))
+
+
+def _shape_problems(name: str, function: Function) -> Iterator[Problem]:
+    where = f"{function.file} line {function.line}"
+    expected = SHAPES[name]
+    if len(function.positional) != len(expected):
+        found = f"{name}({', '.join(function.positional)})"
+        yield Problem(where, found, f"{name}({', '.join(expected)}, *, option=default)")
+    for argument in function.keywords.values():
+        if argument.default is REQUIRED:
+            yield Problem(
+                f"{function.file} line {argument.line}",
+                f"{name}: {argument.name} has no default",
+                hint="give it one: a manifest that leaves it out must mean something",
+            )
+
+
+def _argument_problems(recipe: Recipe, name: str, value: Any, where: str) -> Iterator[Problem]:
+    takers = [f for f in recipe.functions.values() if name in f.keywords]
+    if not takers and not any(f.takes_any for f in recipe.functions.values()):
+        known = sorted({key for f in recipe.functions.values() for key in f.keywords})
+        hint = did_you_mean(name, known) if known else f"{recipe.file} takes no arguments"
+        yield Problem(where, f"args.{name}: no function of {recipe.file} takes it", hint=hint)
+    for function in takers:
+        argument = function.keywords[name]
+        kind = _declared_type(argument)
+        if kind and not _fits(value, kind):
+            shown = f'"{value}"' if isinstance(value, str) else f"{value}"
+            place = f"{function.file} line {argument.line}"
+            yield Problem(
+                where,
+                f"args.{name}: found {shown}",
+                TYPE_WORDS[kind],
+                f"{place}: {function.name} declares {name} = {argument.default!r}",
+            )
+            return
+
+
+def _declared_type(argument: Argument) -> str | None:
+    """The simple type an argument is annotated with, or else shows by its default."""
+    if argument.annotation:
+        return argument.annotation if argument.annotation in TYPES else None
+    kind = type(argument.default).__name__
+    return kind if kind in TYPES and argument.default is not None else None
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if isinstance(value, bool) and kind != "bool":
+        return False
+    return isinstance(value, TYPES[kind])
