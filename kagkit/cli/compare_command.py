@@ -45,7 +45,10 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
         ]
         for row in comparison.rows
     ]
-    draw_table(["run", *scores, "rows", "submission", "note"], rows, right=[*scores, "rows"])
+    headings = ["run", *scores, "rows", "submission", "note"]
+    # A column that says nothing takes room from those that do.
+    full = [i for i, _ in enumerate(headings) if any(row[i] not in ("-", "") for row in rows)]
+    draw_table([headings[i] for i in full], [[row[i] for i in full] for row in rows], right=[*scores, "rows"])
     click.echo(f"{comparison.metric}, {'greater' if comparison.greater_is_better else 'lower'} is better")
 
 

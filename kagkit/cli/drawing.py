@@ -47,7 +47,13 @@ def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        # Numbers are never broken in two; words are.
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=column in right or column == columns[0],
+        )
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)

@@ -75,14 +75,21 @@ class RunDrawing:
         }
         self._expected, self._began = plan.expected, time.monotonic()
         if not plan.expected:
+            if self._explain:
+                self._say(f"{plan.experiment}: nothing to do, {plan.done} tasks done")
             return
         known = [p.seconds for p in plan.todo if p.seconds is not None]
         estimate = f", about {duration(sum(known))} of work the last time" if known else ""
-        self._say(f"{plan.experiment}: {plan.expected} tasks to do, {plan.done} done{estimate}")
-        for reason, labels in _by_reason(plan).items():
-            many = len(labels) > 3 and not self._explain
-            shown = f"{labels[0]}, {labels[1]} and {len(labels) - 2} more" if many else ", ".join(labels)
-            self._say(f"  {reason}: {shown}")
+        self._say(
+            f"{plan.experiment}: {plan.expected} task{'s' if plan.expected > 1 else ''} to do, {plan.done} done{estimate}"
+        )
+        if self._explain:
+            for planned in plan.todo:
+                self._say(f"  {planned.spec.label}: {planned.reason or 'restart'}")
+        else:
+            for reason, labels in _by_reason(plan).items():
+                many = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+                self._say(f"  {labels[0]}{many}: {reason}")
         if on_terminal() and not self._silent:
             self._bars = self._stack.enter_context(_Bars(plan.expected))
 
@@ -160,7 +167,9 @@ def _ending(event: RunMade | NothingToDo | SameBytes) -> str:
     if isinstance(event, SameBytes):
         count = event.counts["done"]
         return f"same bytes: {run.name} was done again, {count} tasks in {duration(event.seconds)}"
-    partial = "" if run.complete else ", partial: it is never ranked or packaged"
+    smoke = ".smoke" in run.folder.parts
+    kind = "a smoke run" if smoke else "a partial run"
+    partial = "" if run.complete else f"; {kind}: never ranked or packaged"
     exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"
     return f"{run.name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
 

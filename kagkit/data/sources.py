@@ -45,7 +45,7 @@ NOT_ONE_FILE = Reason("a folder where one file belongs", "declare the file; fold
 NOTHING = Reason("no file or folder is declared", "declare train, test or files in competition.yaml")
 EMPTY = Reason("a folder without a file", "download its files, or correct the path in competition.yaml")
 DANGLING = Reason("a link to nothing", "mount or download what it points to, or remove it")
-CYCLE = Reason("a link that leads back to a folder it is in", "remove it")
+CYCLE = Reason("a link that leads back to where it is", "remove it")
 SPECIAL = Reason("neither a file nor a folder", "remove it: a pipe, socket or device is no data")
 NOT_UTF8 = Reason("a name that is not UTF-8", "rename it, for instance with convmv")
 

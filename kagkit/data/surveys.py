@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 from kagkit.data.listings import Entry, Listing
 from kagkit.data.sources import FILES, Found, Reason, Troubles, find_files, unreadable
 from kagkit.foundation.errors import RunError
-from kagkit.foundation.files import CHUNK, canonical_json, read_json, write_file
+from kagkit.foundation.files import CHUNK, canonical_json, write_file
 
 CACHE = ".kagkit/stat.json"
 CACHE_FORMAT = 1
@@ -69,7 +70,8 @@ def survey(
     r"""Find and digest every file of a source.
 
     A file that the disk describes as it did when it was last digested (size, both times, inode) is not read
-    again. That memory, `.kagkit/stat.json`, may be lost or deleted at any time.
+    again, unless it was touched less than 0.1 seconds before that. The memory of this, `.kagkit/stat.json`,
+    may be deleted at any time.
 
     Args:
         root: The workspace.
@@ -94,7 +96,7 @@ def survey(
     with _collector_paused():
         found = find_files(root, source, declared)
         memory = _read_memory(root)
-        before = _known(memory.get(source, {}))
+        before = {path: Known(*row) for path, row in memory.get(source, {}).items()}
         after = {file.path: before[file.path] for file in found if file.path in before}
         reader = _Reader(root, after, began_ns, _Tally(progress))
         try:
@@ -225,22 +227,19 @@ def _with_lf(block: bytes, *, after_cr: bool) -> bytes:
 
 def _read_memory(root: Path) -> dict[str, Any]:
     try:
-        memory = read_json(root / CACHE)
-        return dict(memory["sources"]) if memory["kagkit"] == CACHE_FORMAT else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}  # missing or damaged: everything is read
-
-
-def _known(rows: Any) -> dict[str, Known]:
-    try:
-        known = dict(zip(rows, map(Known._make, rows.values()), strict=True))
-        whole = all(len(entry.sha256) == 64 for entry in known.values())
-    except (TypeError, AttributeError):
-        whole = False
-    return known if whole else {}
+        seal, _, body = (root / CACHE).read_bytes().partition(b"\n")
+    except OSError:
+        return {}
+    # Damaged or of another format: everything is read.
+    return dict(json.loads(body)) if seal == _seal(body) else {}
 
 
 def _write_memory(root: Path, memory: Mapping[str, Any]) -> None:
+    body = canonical_json(memory).encode()
     # It only saves time: where it cannot be kept (a full or read-only disk), the work goes on without.
     with suppress(RunError, OSError):
-        write_file(root / CACHE, canonical_json({"kagkit": CACHE_FORMAT, "sources": memory}))
+        write_file(root / CACHE, _seal(body) + b"\n" + body)
+
+
+def _seal(body: bytes) -> bytes:
+    return canonical_json({"kagkit": CACHE_FORMAT, "sha256": hashlib.sha256(body).hexdigest()}).encode()

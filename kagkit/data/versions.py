@@ -29,6 +29,7 @@ __all__ = [
     "Locked",
     "PartVersion",
     "Pinned",
+    "Progress",
     "Survey",
     "Verified",
     "compare",
@@ -180,19 +181,16 @@ def _changes(
 
 def _part_changes(locked: Locked, now: Listing, declared: Mapping[str, Sequence[str]]) -> Iterator[Change]:
     lf_sha256 = {entry.part: entry.lf_sha256 for entry in now.entries if entry.lf_sha256}
-    for part in sorted(locked.parts.keys() | now.parts.keys()):
-        old, new = locked.parts.get(part), now.parts.get(part)
-        where = ", ".join(declared.get(part, ())) or f"{now.source}/{part}"
-        if old == new:
-            continue
-        if old is None and new is not None:
+    for part, new in now.parts.items():
+        old, where = locked.parts.get(part), ", ".join(declared[part])
+        if old is None:
             yield Change("added", part, where, _in_words(new))
-        elif new is None and old is not None:
-            yield Change("removed", part, where, _in_words(old))
-        elif old and lf_sha256.get(part) == old.sha256:
+        elif old.sha256 == lf_sha256.get(part):
             yield Change("line ends", part, where, "only the line ends differ (CRLF now, LF then)")
-        elif old and new:
+        elif old != new:
             yield Change("changed", part, where, f"{_in_words(old)} -> {_in_words(new)}")
+    for part in sorted(locked.parts.keys() - now.parts.keys()):
+        yield Change("removed", part, f"{now.source}/{part}", _in_words(locked.parts[part]))
 
 
 def _in_words(part: PartVersion) -> str:

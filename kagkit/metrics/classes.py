@@ -39,10 +39,10 @@ def match_labels(
         solution: The true labels.
         submission: The predicted labels.
         row_id: The id column of both.
-        labels: Every label there is; those of the solution by default.
+        labels: Every label there is; those of both tables by default.
 
     Raises:
-        SubmissionError: The tables do not match, have several targets, or hold a label there is not.
+        SubmissionError: The tables do not match, have several targets, or hold labels of another kind.
 
     Example:
         >>> import pandas as pd
@@ -57,14 +57,32 @@ def match_labels(
         found = f"target columns {samples(list(truth.columns))}"
         refuse([Problem("solution", found, "one column of labels")])
     column = truth.columns[0]
-    classes = sorted_classes(truth[column] if labels is None else pd.Series(list(labels)))
+    declared = sorted_classes(truth[column] if labels is None else pd.Series(list(labels)))
+    classes = declared if labels is not None else _with_rare_ones(declared, guess[column])
     truth_codes, guess_codes = encode(truth[column], classes), encode(guess[column], classes)
-    hint = "declare a label that is only rare: metric.args.labels" if labels is None else ""
     refuse(
-        _unseen("solution", truth[column][truth_codes < 0], classes, "")
-        + _unseen("submission", guess[column][guess_codes < 0], classes, hint)
+        _unseen("solution", truth[column][truth_codes < 0], classes)
+        + _unseen("submission", guess[column][guess_codes < 0], classes)
     )
     return Labels(truth_codes, guess_codes, classes)
+
+
+def _with_rare_ones(classes: pd.Index[Any], guess: pd.Series[Any]) -> pd.Index[Any]:
+    """The classes, and predicted ones that a fold's few rows happen to lack: they are wrong, not refused.
+
+    Another kind of label is left out, and so refused: text for numbers, 0.73 for whole numbers, or labels
+    of which not one is known.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(classes):
+        numbers = pd.to_numeric(pd.Series(sorted_classes(guess)), errors="coerce").dropna()
+        whole = bool((classes.to_numpy() % 1 == 0).all())
+        guessed = pd.Index(numbers[numbers % 1 == 0] if whole else numbers)
+    else:
+        guessed = pd.Index(guess.astype(str))
+        guessed = guessed if guessed.isin(classes).any() else classes
+    return classes.union(guessed.unique()).unique().sort_values()
 
 
 def sorted_classes(labels: pd.Series[Any]) -> pd.Index[Any]:
@@ -144,8 +162,8 @@ def _named_classes(columns: Sequence[object], prefix: str, classes: pd.Index[Any
     return pd.Index(numbers if numeric else names)
 
 
-def _unseen(name: str, labels: pd.Series[Any], classes: pd.Index[Any], hint: str) -> list[Problem]:
+def _unseen(name: str, labels: pd.Series[Any], classes: pd.Index[Any]) -> list[Problem]:
     if labels.empty:
         return []
     found = f"labels never seen: {samples(labels.unique().tolist())} for {samples(labels.index.tolist())}"
-    return [Problem(f"{name}, column {labels.name}", found, f"one of {samples(classes.tolist())}", hint)]
+    return [Problem(f"{name}, column {labels.name}", found, f"one of {samples(classes.tolist())}")]

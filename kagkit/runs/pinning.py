@@ -67,11 +67,8 @@ def _problem(change: Change) -> Problem:
 
 def _stale(workspace: Workspace, source: str, version: str) -> Problem:
     """Which experiments rest on the version that is no longer there."""
-    names = []
-    for name in experiments_with_runs(workspace):
-        run = read_run(run_folders(workspace, name)[-1])
-        if run.data["data"].get(source) == version:
-            names.append(run.name)
-    found = f"{', '.join(names)} would be stale" if names else "no run rests on it yet"
+    newest = ((name, read_run(run_folders(workspace, name)[-1])) for name in experiments_with_runs(workspace))
+    names = [name for name, run in newest if run.data["data"].get(source) == version]
+    found = f"{', '.join(names)} would be stale" if names else "no run rests on it"
     hint = "bring the old file back, or accept the new data: kagkit data pin"
     return Problem(f"{source} version {version[:12]}", found, hint=hint, check="data")

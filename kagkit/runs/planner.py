@@ -17,6 +17,7 @@ from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment, function_code
 
 PARTS = ("stage1/train", "stage1/test")
+SHORT_IN_SMOKE = ("epochs", "steps", "rounds")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Planner:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The seeds to do."""
-        return self._chosen("seeds", self.experiment.manifest.seeds, self.choice.seeds)
+        seeds = self._chosen("seeds", self.experiment.manifest.seeds, self.choice.seeds)
+        return seeds[:1] if self.workspace.smoke else seeds
 
     @cached_property
     def fits(self) -> tuple[int | None, ...]:
@@ -83,6 +85,7 @@ class Planner:
         numbers = tuple(int(name) for name in self.material.folds if name != "full")
         declared = self._chosen("folds.only", numbers, manifest.folds.only)
         folds = self._chosen("folds", declared, self.choice.folds)
+        folds = folds[:1] if self.workspace.smoke else folds
         return {"folds": folds, "full": (None,), "both": (*folds, None)}[manifest.fit]
 
     @property
@@ -248,7 +251,7 @@ class Planner:
         root, experiment = self.workspace.root, self.experiment
         manifest, recipe = experiment.manifest, experiment.recipe
         prepared: Mapping[str, Stored] = more.pop("prepared", {})
-        args = {name: recipe.arguments(name, manifest.args) for name in functions}
+        args = {name: self._arguments(name) for name in functions}
         ingredients: dict[str, Any] = {"kind": kind, "threads": manifest.resources.cpus}
         ingredients |= {"determinism": manifest.determinism} | facts
         ingredients |= {f"args.{key}": value for taken in args.values() for key, value in taken.items()}
@@ -285,6 +288,14 @@ class Planner:
             **more,
         )
         return self._keyed(spec)
+
+    def _arguments(self, name: str) -> dict[str, Any]:
+        """A function's arguments; those that say how long to train are 1 in a smoke run."""
+        recipe = self.experiment.recipe
+        args = recipe.arguments(name, self.experiment.manifest.args)
+        if self.workspace.smoke and name in recipe.functions:
+            args |= {word: 1 for word in SHORT_IN_SMOKE if word in recipe.functions[name].keywords}
+        return args
 
     def _keyed(self, spec: TaskSpec) -> TaskSpec:
         """The spec with its key, where accepted code counts as the code it replaced."""
