@@ -78,7 +78,7 @@ def _with_rare_ones(classes: pd.Index[Any], guess: pd.Series[Any]) -> pd.Index[A
     if pd.api.types.is_numeric_dtype(classes):
         numbers = pd.to_numeric(pd.Series(sorted_classes(guess)), errors="coerce").dropna()
         whole = bool((classes.to_numpy() % 1 == 0).all())
-        guessed = pd.Index(numbers[numbers % 1 == 0] if whole else numbers)
+        guessed = pd.Index(numbers[numbers % 1 == 0].astype(classes.dtype) if whole else numbers)
     else:
         guessed = pd.Index(guess.astype(str))
         guessed = guessed if guessed.isin(classes).any() else classes
