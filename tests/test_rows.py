@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from kagkit.data import rows
+from kagkit.data import contents, rows, tables
 from kagkit.data.rows import DataPaths, Part, RowRules
 from kagkit.foundation.errors import DataError
 from kagkit.foundation.seeds import stream
@@ -129,7 +129,7 @@ def test_places_are_told_from_the_workspace_on(tmp_path: Path) -> None:
 
 def test_missing_damaged_and_foreign_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.csv: no such file"):
-        rows.read_table(tmp_path / "gone.csv")
+        tables.read_table(tmp_path / "gone.csv")
     for name, content in [("t.csv.gz", gzip.compress(b"id\n" + b"a\n" * 999)[:-12]), ("t.parquet", b"PAR1")]:
         with pytest.raises(DataError, match=rf"{name}: damaged, or not what its suffix says"):
             load(tmp_path, content, name=name)
@@ -278,7 +278,7 @@ def sample() -> pd.DataFrame:
 
 
 def test_the_digest_is_the_one_written_down() -> None:
-    assert rows.digest(sample()) == "1641ac9f31dd872d2a1df077e9598a4fe3068a63e2633fac44954c1f37f8d9d3"
+    assert contents.digest(sample()) == "1641ac9f31dd872d2a1df077e9598a4fe3068a63e2633fac44954c1f37f8d9d3"
 
 
 OTHER: dict[str, object] = {
@@ -296,7 +296,7 @@ def test_changing_any_cell_changes_the_digest(column: str, place: int) -> None:
     changed = frame.copy()
     changed[column] = pd.Series(cells, frame.index, dtype=frame[column].dtype)
     assert list(changed.dtypes) == list(frame.dtypes)
-    assert (rows.digest(changed) == rows.digest(frame)) == (column == "class" and place == 2)
+    assert (contents.digest(changed) == contents.digest(frame)) == (column == "class" and place == 2)
 
 
 def test_names_order_and_kinds_are_part_of_the_digest() -> None:
@@ -316,14 +316,14 @@ def test_names_order_and_kinds_are_part_of_the_digest() -> None:
         frame.set_index("text", append=True),
         frame.iloc[:2],
     ]
-    assert len({rows.digest(one) for one in [frame, *others]}) == len(others) + 1
+    assert len({contents.digest(one) for one in [frame, *others]}) == len(others) + 1
 
 
 def test_how_pandas_stores_a_column_does_not_matter() -> None:
     import pyarrow as pa
 
     def same(*columns: pd.Series) -> bool:
-        return len({rows.digest(pd.DataFrame({"x": column})) for column in columns}) == 1
+        return len({contents.digest(pd.DataFrame({"x": column})) for column in columns}) == 1
 
     text = ["a", None, "日本"]
     kinds: list[Any] = ["str", "string", "string[python]", object, pd.ArrowDtype(pa.string())]
@@ -343,7 +343,7 @@ def test_how_pandas_stores_a_column_does_not_matter() -> None:
 def test_a_slice_of_rows_has_the_digest_of_those_rows() -> None:
     frame = sample()
     alone = pd.DataFrame({name: frame[name].tolist()[1:] for name in ("int", "text")}, index=["b", "日本"])
-    assert rows.digest(frame[["int", "text"]].iloc[1:].rename_axis(None)) == rows.digest(alone)
+    assert contents.digest(frame[["int", "text"]].iloc[1:].rename_axis(None)) == contents.digest(alone)
 
 
 def test_what_has_no_canonical_spelling_is_named() -> None:
@@ -351,12 +351,12 @@ def test_what_has_no_canonical_spelling_is_named() -> None:
         {"ok": [1], "when": [datetime.date(2020, 1, 1)], "span": pd.PeriodIndex(["2020"], freq="Y")}
     )
     with pytest.raises(DataError) as caught:
-        rows.digest(frame)
+        contents.digest(frame)
     assert [problem.where for problem in caught.value.problems] == ["column when", "column span"]
 
 
 def test_an_empty_table_has_a_digest() -> None:
-    assert rows.digest(sample().iloc[:0]) != rows.digest(pd.DataFrame())
+    assert contents.digest(sample().iloc[:0]) != contents.digest(pd.DataFrame())
 
 
 # Cache files
@@ -399,14 +399,14 @@ def test_two_tables_have_one_digest_exactly_when_they_are_equal(
     frame: pd.DataFrame, data: st.DataObject
 ) -> None:
     names = [str(name) for name in frame if "object" not in str(name)]
-    assert rows.digest(frame.copy()) == rows.digest(frame)
+    assert contents.digest(frame.copy()) == contents.digest(frame)
     if not names or frame.empty:
         return
     name = data.draw(st.sampled_from(names))
     kind, values = name.split(" ")[0], frame[name].tolist()
     values[data.draw(st.integers(0, len(frame) - 1))] = data.draw(cells[kind])
     changed = frame.assign(**{name: pd.Series(values, frame.index, dtype=kind)})
-    assert (rows.digest(changed) == rows.digest(frame)) == changed.equals(frame)
+    assert (contents.digest(changed) == contents.digest(frame)) == changed.equals(frame)
 
 
 @settings(max_examples=50, deadline=None)
@@ -415,30 +415,30 @@ def test_a_saved_table_comes_back_the_same(
     tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame
 ) -> None:
     path = tmp_path_factory.mktemp("cache") / "rows.arrow"
-    rows.save(frame, path)
-    back = rows.read(path)
+    contents.save(frame, path)
+    back = contents.read(path)
     assert_frame_equal(back, frame)
-    assert rows.digest(back) == rows.digest(frame)
+    assert contents.digest(back) == contents.digest(frame)
 
 
 def test_lists_dicts_and_arrays_come_back_as_what_they_were(tmp_path: Path) -> None:
     frame = sample()
-    rows.save(frame, tmp_path / "rows.arrow")
-    back = rows.read(tmp_path / "rows.arrow")
+    contents.save(frame, tmp_path / "rows.arrow")
+    back = contents.read(tmp_path / "rows.arrow")
     assert back["list"].tolist() == frame["list"].tolist()
     assert [type(cell) for cell in back["array"]] == [np.ndarray, type(None), np.ndarray]
-    assert rows.digest(back) == rows.digest(frame)
+    assert contents.digest(back) == contents.digest(frame)
     assert_frame_equal(back, frame)
 
 
 def test_a_table_read_back_may_be_changed_without_changing_the_file(tmp_path: Path) -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0], "n": [1, 2]}, index=pd.Index(["a", "b"], name="id"))
-    rows.save(frame, tmp_path / "rows.arrow")
-    back = rows.read(tmp_path / "rows.arrow")
+    contents.save(frame, tmp_path / "rows.arrow")
+    back = contents.read(tmp_path / "rows.arrow")
     back.loc["a", "x"] = 9
     back["n"] += 1
     assert back.to_numpy().tolist() == [[9, 2], [2, 3]]
-    assert_frame_equal(rows.read(tmp_path / "rows.arrow"), frame)
+    assert_frame_equal(contents.read(tmp_path / "rows.arrow"), frame)
 
 
 def test_columns_that_would_not_come_back_are_all_named(tmp_path: Path) -> None:
@@ -455,13 +455,13 @@ def test_columns_that_would_not_come_back_are_all_named(tmp_path: Path) -> None:
         }
     )
     with pytest.raises(DataError) as caught:
-        rows.save(frame, tmp_path / "rows.arrow")
+        contents.save(frame, tmp_path / "rows.arrow")
     named = {problem.where for problem in caught.value.problems}
     assert named == {f"column {name}" for name in frame.columns[1:]}
     assert "JSON values or 1-D arrays" in str(caught.value)
     assert not list(tmp_path.iterdir())
     with pytest.raises(DataError, match="index id: values of kind object"):
-        rows.save(
+        contents.save(
             frame[["ok"]].set_index(pd.Index(["a", "b"], dtype=object, name="id")), tmp_path / "rows.arrow"
         )
 
@@ -471,10 +471,10 @@ def test_a_damaged_cache_file_is_told(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "rows.arrow"
     path.write_bytes(damage)
     with pytest.raises(DataError, match="no table that kagkit saved"):
-        rows.read(path)
+        contents.read(path)
     path.unlink()
     with pytest.raises(DataError, match="no table that kagkit saved"):
-        rows.read(path)
+        contents.read(path)
 
 
 # Smoke

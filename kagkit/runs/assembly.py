@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kagkit.data import combining, rows
+from kagkit.data import combining, contents
 from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import import_function, read_imports
 from kagkit.foundation.environment import fingerprint
@@ -268,7 +268,7 @@ class _Assembly:
         return self._read("train")
 
     def _read(self, split: str) -> Any:
-        return rows.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
+        return contents.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
 
 
 def _spread(scores: list[dict[str, Any]]) -> float | None:

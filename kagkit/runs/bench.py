@@ -27,7 +27,7 @@ from kagkit.workspace.manifest import Experiment, function_files
 
 POLL_SECONDS = 0.2
 # What every job uses; the recipe's own imports come on top.
-ALWAYS_USED = ("pandas", "pyarrow.ipc", "kagkit.runs.worker", "kagkit.runs.assembly", "kagkit.data.folds")
+ALWAYS_USED = ("pandas", "pyarrow.ipc", "kagkit.runs.worker", "kagkit.runs.assembly", "kagkit.data.dealing")
 
 
 @dataclass(frozen=True)

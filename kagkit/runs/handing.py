@@ -106,9 +106,9 @@ class Handing:
         return fold_members(frame, fold_of, self.spec.fold, scheme_of(self.competition, name))
 
     def _read(self, split: str) -> pd.DataFrame:
-        from kagkit.data import rows
+        from kagkit.data import contents
 
-        return rows.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
+        return contents.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
 
     def _without_targets(self, frame: pd.DataFrame) -> pd.DataFrame:
         from kagkit.data import rows

@@ -117,7 +117,7 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
     Raises:
         DataError: The rows or the folds break a rule.
     """
-    from kagkit.data import rows
+    from kagkit.data import contents, rows
 
     competition = workspace.competition
     rules = rows.RowRules(
@@ -139,8 +139,8 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
     scheme = scheme_of(competition, fold_set)
     folder = rows_folder(workspace, key)
     folder.mkdir(parents=True, exist_ok=True)
-    rows.save(train_frame, folder / "train.arrow")
-    rows.save(test_frame, folder / "test.arrow")
+    contents.save(train_frame, folder / "train.arrow")
+    contents.save(test_frame, folder / "test.arrow")
     material = Material(
         key=key,
         targets=targets,
@@ -148,8 +148,8 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
         test_rows=len(test_frame),
         dropped=train.dropped + test.dropped,
         parts={
-            "train": rows.digest(rows.without_targets(train_frame, targets)),
-            "test": rows.digest(rows.without_targets(test_frame, targets)),
+            "train": contents.digest(rows.without_targets(train_frame, targets)),
+            "test": contents.digest(rows.without_targets(test_frame, targets)),
         },
         folds=_fold_digests(train_frame, fold_of, scheme),
         folds_told=told,
@@ -198,10 +198,10 @@ def data_paths(root: Path, stage: Any, split: str) -> DataPaths:
 
 def fold_members(frame: pd.DataFrame, fold_of: pd.Series[int], fold: int | None, scheme: Scheme) -> Any:
     """The keys a fold trains on and validates on, each in the order of the rows."""
-    from kagkit.data import folds
+    from kagkit.data import dealing
 
     known = fold_of.loc[fold_of.index.isin(frame.index)]
-    train, valid = folds.members(known, fold, frame, scheme)
+    train, valid = dealing.members(known, fold, frame, scheme)
     return frame.index[frame.index.isin(train)], frame.index[frame.index.isin(valid)]
 
 
@@ -209,29 +209,29 @@ def _settle_folds(
     workspace: Workspace, name: str, frame: pd.DataFrame, targets: tuple[str, ...]
 ) -> tuple[pd.Series[int], str]:
     """The fold of every row: as written before, new rows added, made where there is no table yet."""
-    from kagkit.data import folds
+    from kagkit.data import choosing, dealing, folds
 
     competition = workspace.competition
-    scheme = folds.choose(scheme_of(competition, name), frame, targets, competition.rows.group)
+    scheme = choosing.choose(scheme_of(competition, name), frame, targets, competition.rows.group)
     function: Any = import_function(workspace.root, scheme.function) if scheme.function else None
     path = workspace.fold_file(name)
     if path.exists():
         fold_of = folds.read(path, competition.rows.key)
         if len(frame.index.difference(fold_of.index)):
-            fold_of = folds.extend(fold_of, frame, scheme, function, workspace.root)
+            fold_of = dealing.extend(fold_of, frame, scheme, function, workspace.root)
             folds.write(path, fold_of)
     else:
-        fold_of = folds.make(frame, scheme, function, workspace.root)
+        fold_of = dealing.make(frame, scheme, function, workspace.root)
         folds.check(fold_of, frame, scheme.group)
         folds.write(path, fold_of)
     folds.check(fold_of, frame, scheme.group)
-    return fold_of, folds.describe(scheme)
+    return fold_of, choosing.describe(scheme)
 
 
 def _fold_digests(frame: pd.DataFrame, fold_of: pd.Series[int], scheme: Scheme) -> dict[str, FoldDigests]:
-    from kagkit.data import rows
+    from kagkit.data import contents
 
-    digests = {"full": FoldDigests(rows.digest(frame), "", 0)}
+    digests = {"full": FoldDigests(contents.digest(frame), "", 0)}
     numbers = sorted({int(fold) for fold in fold_of if fold >= 0})
     for fold in numbers:
         train, valid = fold_members(frame, fold_of, fold, scheme)
@@ -239,6 +239,6 @@ def _fold_digests(frame: pd.DataFrame, fold_of: pd.Series[int], scheme: Scheme) 
             problem = Problem(f"fold {fold}", f"{len(train)} rows to train on, {len(valid)} to validate on")
             raise DataError("a fold has no rows", [problem])
         digests[str(fold)] = FoldDigests(
-            rows.digest(frame.loc[train]), rows.digest(frame.loc[valid]), len(valid)
+            contents.digest(frame.loc[train]), contents.digest(frame.loc[valid]), len(valid)
         )
     return digests
