@@ -11,6 +11,7 @@ import pandas as pd
 
 from kagkit.data.choosing import describe
 from kagkit.data.folds import ONLY_TRAINED, as_folds, is_in, some_keys
+from kagkit.data.tables import counted
 from kagkit.foundation.errors import DataError, Problem
 from kagkit.workspace.schemes import Scheme
 

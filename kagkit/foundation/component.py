@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kagkit.foundation.errors import KagkitError, ManifestError, Problem, did_you_mean
-from kagkit.foundation.sources import Function, Source, read_source
+from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
+from kagkit.foundation.sources import Function, Source, read_import, read_source
+
+MODULE = "(module)"  # stands for the statements of a file that run when it is imported
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -28,17 +30,26 @@ def split_reference(reference: str) -> tuple[str, str]:
     """
     module, colon, name = reference.partition(":")
     if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-        raise ManifestError(f"{reference}: not a function", [Problem(reference, "", "module:function")])
+        problem = Problem(reference, "not a function's name", "module:function")
+        raise ManifestError(f"{reference}: not a function", [problem])
     return module, name
 
 
 def local_file(root: Path, module: str) -> str | None:
     """The workspace file that `import module` would read, relative to `root`; None where it is installed."""
     base = module.replace(".", "/")
-    for candidate in (f"{base}.py", f"{base}/__init__.py"):
-        if (root / candidate).is_file():
+    for candidate in (f"{base}/__init__.py", f"{base}.py"):
+        if base and (root / candidate).is_file():
             return candidate
     return None
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A module and the package its dots mean; `source` is None where it is no Python file."""
+
+    source: Source | None
+    package: str
 
 
 def find_function(root: Path, reference: str) -> Function | None:
@@ -46,50 +57,78 @@ def find_function(root: Path, reference: str) -> Function | None:
 
     Args:
         root: The workspace.
-        reference: `module:function`; a module of the workspace, or an installed one.
+        reference: `module:function`; a module of the workspace, or an installed one. Imports by name are
+            followed to where the function is defined.
 
     Returns:
-        The function, or None where the module is installed and defines the name in some other way
-        (imported, or in compiled code).
+        The function, or None where the name is there and no `def` of it can be read: it is assigned, made
+        at run time, or compiled.
 
     Raises:
         ManifestError: No such module or function.
     """
-    module, name = split_reference(reference)
-    file = local_file(root, module)
-    if file is None:
-        return _find_installed(reference, module, name)
-    source = read_source(root, file)
-    if name not in source.bindings:
-        hint = did_you_mean(name, list(source.functions) or list(source.bindings))
-        raise ManifestError(
-            f"{reference}: no such function", [Problem(file, f"{name}: not defined", hint=hint)]
-        )
-    return source.functions.get(name)
+    name = split_reference(reference)[1]
+    module = _find_module(root, split_reference(reference)[0])
+    if module is None:
+        found = f"{reference}: no such module"
+        raise ManifestError(found, [Problem(reference, "no such module here, nor installed")])
+    source = module.source
+    if source and name not in source.bindings and not source.is_open:
+        public = [word for word in source.functions or source.bindings if not word.startswith("_")]
+        hint = did_you_mean(name, public)
+        problem = Problem(reference, "no such function", hint=hint)
+        raise ManifestError(f"{reference}: no such function", [problem])
+    return _follow(root, module, name, frozenset())
 
 
-def _find_installed(reference: str, module: str, name: str) -> Function | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        spec = None
-    if spec is None:
-        raise ManifestError(
-            f"{reference}: no such module",
-            [Problem(reference, f"{module}: not a file of the workspace and not installed")],
-        )
-    if not (spec.origin and spec.origin.endswith(".py")):
+def _follow(
+    root: Path, module: _Module | None, name: str, seen: frozenset[tuple[str, str]]
+) -> Function | None:
+    """The function a name stands for, through imports by name; `seen` ends those that go in a circle."""
+    source = module.source if module else None
+    if module is None or source is None:
         return None
-    path = Path(spec.origin)
-    source = read_source(path.parent, path.name)
     if name in source.functions:
         return source.functions[name]
     for node in source.bindings.get(name, []):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            return _find_installed(f"{node.module}:{node.names[0].name}", node.module, node.names[0].name)
-    if name not in source.bindings and "__getattr__" not in source.bindings:
-        hint = did_you_mean(name, [word for word in source.bindings if not word.startswith("_")])
-        raise ManifestError(f"{reference}: no such function", [Problem(reference, "not defined", hint=hint)])
+        for origin, imported in read_import(node, module.package):
+            if (origin, imported) not in seen:
+                place = _find_module(root, origin)
+                found = _follow(root, place, imported, seen | {(origin, imported)})
+                if found is not None:
+                    return found
+    return None
+
+
+def _find_module(root: Path, module: str) -> _Module | None:
+    file = local_file(root, module)
+    if file is not None:
+        source = read_source(root, file)
+        return _Module(source, source.package)
+    path = _find_installed(module)
+    if path is None:
+        return None
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return _Module(read_source(path.parent, path.name) if path.suffix == ".py" else None, package)
+
+
+def _find_installed(module: str) -> Path | None:
+    """The file of an installed module; importlib's own `find_spec` would run the packages around it."""
+    top, _, inner = module.partition(".")
+    try:
+        spec = importlib.util.find_spec(top) if top else None
+    except ValueError:  # `__main__` and its like
+        spec = None
+    if spec is None:
+        return None
+    if not inner:
+        return Path(spec.origin or top)
+    for folder in map(Path, spec.submodule_search_locations or ()):
+        file = local_file(folder, inner)
+        compiled = folder.glob(inner.replace(".", "/") + ".*")
+        found = folder / file if file else next(compiled, None)
+        if found is not None:
+            return found
     return None
 
 
@@ -112,51 +151,59 @@ def code_of(root: Path, file: str, names: tuple[str, ...]) -> dict[str, str]:
         ManifestError: A file is missing or not Python.
     """
     found: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
     todo = [(file, name) for name in names]
     while todo:
-        current, name = todo.pop()
-        if f"{current}:{name}" in found:
-            continue
-        source = read_source(root, current)
-        if f"{current}:(module)" not in found and source.effects:
-            found[f"{current}:(module)"] = _digest(source.effects)
-            todo += [need for node in source.effects for need in _needs(root, source, node)]
-        nodes = source.bindings.get(name, [])
-        if nodes:
-            found[f"{current}:{name}"] = _digest(nodes)
-        todo += [need for node in nodes for need in _needs(root, source, node)]
+        place = todo.pop()
+        if place not in seen:
+            seen.add(place)
+            current, name = place
+            source = read_source(root, current)
+            nodes = source.effects if name == MODULE else source.bindings.get(name, [])
+            if nodes:
+                found[f"{current}:{name}"] = _digest(nodes)
+            todo += _needs(root, source, name, nodes)
     return dict(sorted(found.items()))
 
 
-def _needs(root: Path, source: Source, node: ast.stmt) -> Iterator[tuple[str, str]]:
-    for child in ast.walk(node):
+def _needs(root: Path, source: Source, name: str, nodes: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """The places, as (file, name), that the statements behind one name use."""
+    if name != MODULE:
+        yield source.file, MODULE
+        if not nodes:  # bound in some way that reading does not see
+            yield from ((source.file, other) for other in source.bindings)
+    else:
+        for node in _top_imports(source):
+            for module, taken in read_import(node, source.package):
+                yield from ((file, MODULE) for file in _files_run(root, module, taken))
+    for child in (child for node in nodes for child in ast.walk(node)):
         if isinstance(child, ast.Name) and child.id in source.bindings:
             yield source.file, child.id
-        elif isinstance(child, ast.Import):
-            for alias in child.names:
-                yield from _whole(root, alias.name)
-        elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
-            for alias in child.names:
-                yield from _imported(root, child.module, alias.name)
+        for module, taken in read_import(child, source.package):
+            yield from _taken(root, module, taken)
 
 
-def _imported(root: Path, module: str, name: str) -> Iterator[tuple[str, str]]:
-    if local_file(root, f"{module}.{name}") is not None:
-        yield from _whole(root, f"{module}.{name}")
-    elif name == "*":
-        yield from _whole(root, module)
-    else:
-        file = local_file(root, module)
-        if file is not None:
-            yield file, name
+def _top_imports(source: Source) -> Iterator[ast.stmt]:
+    statements = (node for nodes in source.bindings.values() for node in nodes)
+    return (node for node in statements if isinstance(node, (ast.Import, ast.ImportFrom)))
 
 
-def _whole(root: Path, module: str) -> Iterator[tuple[str, str]]:
-    """Every name of a local module: what is used through `module.name` cannot be told apart by reading."""
+def _files_run(root: Path, module: str, name: str) -> list[str]:
+    """The workspace files that an import runs: packages from the outside in, then the module."""
+    parts = [*module.split("."), name]
+    files = (local_file(root, ".".join(filter(None, parts[:end]))) for end in range(1, len(parts) + 1))
+    return list(dict.fromkeys(file for file in files if file))
+
+
+def _taken(root: Path, module: str, name: str) -> Iterator[tuple[str, str]]:
+    """The places an import takes: one name, or every name of a module, whose `module.name` says no more."""
+    yield from ((file, MODULE) for file in _files_run(root, module, name))
+    whole = local_file(root, module) if name == "*" else local_file(root, f"{module}.{name}".lstrip("."))
     file = local_file(root, module)
-    if file is not None:
-        for name in read_source(root, file).bindings or ("(module)",):
-            yield file, name
+    if whole is not None:
+        yield from ((whole, other) for other in read_source(root, whole).bindings)
+    elif file is not None:
+        yield file, name
 
 
 def _digest(nodes: list[ast.stmt]) -> str:
@@ -169,15 +216,10 @@ class _Bare(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
-        body = getattr(node, "body", None)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and isinstance(body, list):
-            first = body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = body[1:] or [ast.Pass()]
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and ast.get_docstring(
+            node, clean=False
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
         return node
 
 
@@ -203,29 +245,15 @@ def read_imports(root: Path, files: Sequence[str]) -> Imports:
         if file in local:
             continue
         local.add(file)
-        for module in _imported_modules(root, file):
-            found = local_file(root, module)
-            if found is not None:
-                todo.append(found)
-            else:
-                installed.add(module)
+        source = read_source(root, file)
+        statements = [node for nodes in source.bindings.values() for node in nodes] + source.effects
+        for child in (child for node in statements for child in ast.walk(node)):
+            for module, name in read_import(child, source.package):
+                files = _files_run(root, module, name)
+                todo += files
+                if not files and module:
+                    installed.add(module)
     return Imports(tuple(sorted(local)), tuple(sorted(installed)))
-
-
-def _imported_modules(root: Path, file: str) -> Iterator[str]:
-    source = read_source(root, file)
-    statements = [node for nodes in source.bindings.values() for node in nodes] + source.effects
-    for node in statements:
-        for child in ast.walk(node):
-            if isinstance(child, ast.Import):
-                yield from (alias.name for alias in child.names)
-            elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
-                yield child.module
-                yield from (
-                    f"{child.module}.{alias.name}"
-                    for alias in child.names
-                    if local_file(root, f"{child.module}.{alias.name}")
-                )
 
 
 def import_function(root: Path, reference: str) -> Callable[..., Any]:
@@ -249,8 +277,6 @@ def check_function(root: Path, reference: str, where: str) -> list[Problem]:
     """What is wrong with a reference, as problems that name `where` it was written."""
     try:
         find_function(root, reference)
-    except KagkitError as error:
-        found = error.problems[0] if error.problems else None
-        hint = found.hint if found else ""
-        return [Problem(where, error.summary, hint=hint)]
+    except ManifestError as error:
+        return [Problem(where, f"{p.where}: {p.found}", p.expected, p.hint) for p in error.problems]
     return []

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 SAMPLES_SHOWN = 5
+WORDS_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,8 @@ class ReproductionError(KagkitError):
 
 def error_from_json(data: dict[str, Any]) -> KagkitError:
     """The error that `KagkitError.as_json` described, for errors that cross a process border."""
-    kinds = {kind.__name__: kind for kind in KagkitError.__subclasses__()}
-    kind = kinds.get(data["error"], KagkitError)
+    kinds = {kind.exit_code: kind for kind in KagkitError.__subclasses__()}
+    kind = kinds.get(data["exit_code"], KagkitError)
     return kind(data["summary"], [Problem(**problem) for problem in data["problems"]])
 
 
@@ -147,8 +148,20 @@ def samples(items: Sequence[object], total: int | None = None) -> str:
     return f"{shown} and {rest:,} more" if rest > 0 else shown
 
 
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """The known word that was most likely meant; None where none is near.
+
+    Example:
+        >>> nearest("seeed", ["seeds", "folds"])
+        'seeds'
+    """
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A hint naming the nearest known word, or all of them where none is near.
+    """A hint naming the nearest known word, or the known ones where none is near.
 
     Example:
         >>> did_you_mean("seeed", ["seeds", "folds"])
@@ -156,7 +169,9 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
         >>> did_you_mean("x", ["seeds", "folds"])
         'one of: folds, seeds'
     """
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else "one of: " + ", ".join(sorted(known))
+    near = nearest(word, known)
+    if near is not None:
+        return f"did you mean {near}?"
+    listed = sorted(known)
+    words = ", ".join(listed) if len(listed) <= WORDS_LISTED else samples(listed)
+    return f"one of: {words}" if words else ""

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kagkit.foundation.errors import DataError, Problem, RunError
 
@@ -107,35 +107,57 @@ def commit_folder(work: Path, final: Path) -> bool:
 
     Returns:
         True where `work` became `final`; False where `final` was there already, and nothing was done.
+
+    Raises:
+        RunError: The disk is full, or the folder cannot be written.
     """
-    sync_tree(work)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        work.rename(final)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False
-        raise
-    _fsync_folder(final.parent)
+    with told_when_unwritable(final.name):
+        sync_tree(work)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            work.rename(final)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                return False
+            raise
+        _fsync_folder(final.parent)
     return True
 
 
 def append_json_line(path: Path, value: Any) -> None:
-    """Add one JSON document as a line; a line cut off by a crash before it is closed first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Add one JSON document as a line; of a line that a crash cut off before it, nothing stays.
+
+    Raises:
+        RunError: The disk is full, or the file cannot be written.
+    """
     line = canonical_json(value).encode() + b"\n"
-    with told_when_unwritable(path.name), path.open("ab+") as stream:
-        if stream.tell():
-            stream.seek(-1, os.SEEK_END)
-            if stream.read(1) != b"\n":
-                line = b"\n" + line
-        stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
+    with told_when_unwritable(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as stream:
+            _finish_last_line(stream)
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def _finish_last_line(stream: BinaryIO) -> None:
+    """End a last line that lacks its line end where it is whole, and take it away where it was cut."""
+    size = stream.seek(0, os.SEEK_END)
+    if size == 0:
+        return
+    stream.seek(-1, os.SEEK_END)
+    if stream.read(1) == b"\n":
+        return
+    stream.seek(0)
+    tail = stream.read().rpartition(b"\n")[2]
+    if _is_json(tail):
+        stream.write(b"\n")
+    else:
+        stream.truncate(size - len(tail))
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """Every whole line of a JSON-lines file, in order; a line cut by a crash is left out.
+    """Every whole line of a JSON-lines file, in order; a last line cut off by a crash is left out.
 
     A missing file is an empty one.
 
@@ -144,25 +166,25 @@ def read_json_lines(path: Path) -> list[Any]:
     """
     if not path.exists():
         return []
-    values, problems = [], []
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            values.append(json.loads(line))
-        except ValueError:
-            if not _cut_by_a_crash(line):
-                problems.append(
-                    Problem(f"{path.name} line {number}", "not JSON", hint="restore the line, or remove it")
-                )
+    *lines, tail = path.read_bytes().split(b"\n")
+    problems = [
+        Problem(f"{path.name} line {number}", "not JSON", hint="restore the line, or remove it")
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not _is_json(line)
+    ]
     if problems:
         raise DataError(f"{path.name} is damaged", problems)
-    return values
+    if _is_json(tail):
+        lines.append(tail)
+    return [json.loads(line) for line in lines if line.strip()]
 
 
-def _cut_by_a_crash(line: bytes) -> bool:
-    return line.startswith(b"{") and not line.rstrip().endswith(b"}")
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
+from kagkit.foundation.errors import ManifestError, Problem, did_you_mean, nearest
 from kagkit.foundation.strictyaml import Node
 
 T = TypeVar("T")
 
+UNFIT = object()  # stands for a value that was refused
 NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -26,8 +27,9 @@ class _Reader:
     name: str
     problems: list[Problem]
 
-    def refuse(self, node: Node, found: str, expected: str = "", hint: str = "") -> None:
+    def refuse(self, node: Node, found: str, expected: str = "", hint: str = "") -> Any:
         self.problems.append(Problem(f"{self.name} line {node.line}", found, expected, hint))
+        return UNFIT
 
 
 def read_tree(cls: type[T], tree: Node, name: str) -> T:
@@ -50,13 +52,23 @@ def read_tree(cls: type[T], tree: Node, name: str) -> T:
         >>> read_tree(Resources, parse_yaml("cpus: 4", "exp.yaml"), "exp.yaml")
         Resources(cpus=4)
     """
+    value, problems = read_what_fits(cls, tree, name)
+    if value is None or problems:
+        count = len(problems)
+        raise ManifestError(f"{name}: {count} problem{'s' if count > 1 else ''}", problems)
+    return value
+
+
+def read_what_fits(cls: type[T], tree: Node, name: str) -> tuple[T | None, list[Problem]]:
+    """Build a dataclass from a YAML tree as far as it can be read, so that what fits is checked further.
+
+    Returns:
+        The dataclass, with defaults where something was refused, or None where what was refused has none;
+        and the problems.
+    """
     reader = _Reader(name, [])
     value = _read(reader, cls, tree, "")
-    if reader.problems:
-        count = len(reader.problems)
-        raise ManifestError(f"{name}: {count} problem{'s' if count > 1 else ''}", reader.problems)
-    result: T = value
-    return result
+    return (None if value is UNFIT else value), reader.problems
 
 
 def _read(reader: _Reader, kind: Any, node: Node, path: str) -> Any:
@@ -81,24 +93,29 @@ def _read_class(reader: _Reader, cls: Any, node: Node, path: str) -> Any:
     node = (shorthand(node) if shorthand else None) or node
     if not isinstance(node.value, dict):
         keys = ", ".join(field.name for field in dataclasses.fields(cls))
-        reader.refuse(node, f"{path or 'the file'}: {_found(node)}", f"a mapping with keys such as {keys}")
-        return None
+        expected = f"a mapping with keys such as {keys}"
+        return reader.refuse(node, f"{path or 'the file'}: {_found(node)}", expected)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints = get_type_hints(cls)
-    before = len(reader.problems)
+    given = {}
     for key, child in node.value.items():
-        if key not in fields:
+        if key in fields:
+            given[key] = _read(reader, hints[key], child, _join(path, key))
+        else:
             reader.refuse(child, f"{_join(path, key)}: no such key", hint=did_you_mean(key, list(fields)))
-    given = {
-        key: _read(reader, hints[key], child, _join(path, key))
-        for key, child in node.value.items()
-        if key in fields
-    }
-    for key, field in fields.items():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if required and key not in given:
+    required = [key for key, field in fields.items() if _is_required(field)]
+    for key in required:
+        if key not in given:
             reader.refuse(node, f"{_join(path, key)}: missing", hint=f"add `{key}: …`")
-    return cls(**given) if len(reader.problems) == before else None
+    fit = {key: value for key, value in given.items() if value is not UNFIT}
+    # Inside the file a part with a refused value is refused whole: its keys belong together.
+    if any(key not in fit for key in required) or (path and len(fit) < len(given)):
+        return UNFIT
+    return cls(**fit)
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _read_union(reader: _Reader, kind: Any, node: Node, path: str) -> Any:
@@ -112,29 +129,31 @@ def _read_union(reader: _Reader, kind: Any, node: Node, path: str) -> Any:
         if not attempt.problems:
             return value
     reader.problems.extend(attempt.problems)
-    return None
+    return UNFIT
 
 
 def _read_choice(reader: _Reader, choices: tuple[Any, ...], node: Node, path: str) -> Any:
     value = node.raw if node.raw in choices else node.value
     if isinstance(value, (list, dict)) or value not in choices:
-        hint = did_you_mean(str(node.raw), [str(choice) for choice in choices])
-        reader.refuse(node, f"{path}: {_found(node)}", "one of " + ", ".join(map(str, choices)), hint)
+        words = [str(choice) for choice in choices]
+        near = nearest(str(node.raw), words)
+        hint = f"did you mean {near}?" if near else ""
+        return reader.refuse(node, f"{path}: {_found(node)}", "one of " + ", ".join(words), hint)
     return value
 
 
 def _read_tuple(reader: _Reader, item: Any, node: Node, path: str) -> Any:
     if not isinstance(node.value, list):
-        reader.refuse(node, f"{path}: {_found(node)}", f"a list: [{node.raw or '…'}]")
-        return ()
-    return tuple(_read(reader, item, child, f"{path}[{i}]") for i, child in enumerate(node.value))
+        return reader.refuse(node, f"{path}: {_found(node)}", f"a list: [{node.raw or '…'}]")
+    values = [_read(reader, item, child, f"{path}[{i}]") for i, child in enumerate(node.value)]
+    return UNFIT if UNFIT in values else tuple(values)
 
 
 def _read_dict(reader: _Reader, item: Any, node: Node, path: str) -> Any:
     if not isinstance(node.value, dict):
-        reader.refuse(node, f"{path}: {_found(node)}", "a mapping: {name: …}")
-        return {}
-    return {key: _read(reader, item, child, _join(path, key)) for key, child in node.value.items()}
+        return reader.refuse(node, f"{path}: {_found(node)}", "a mapping: {name: …}")
+    values = {key: _read(reader, item, child, _join(path, key)) for key, child in node.value.items()}
+    return UNFIT if UNFIT in values.values() else values
 
 
 def _read_scalar(reader: _Reader, kind: Any, node: Node, path: str) -> Any:
@@ -143,7 +162,7 @@ def _read_scalar(reader: _Reader, kind: Any, node: Node, path: str) -> Any:
     if kind is float and isinstance(node.value, int) and not isinstance(node.value, bool):
         return float(node.value)
     if type(node.value) is not kind:
-        reader.refuse(node, f"{path}: {_found(node)}", NAMES[kind])
+        return reader.refuse(node, f"{path}: {_found(node)}", NAMES[kind])
     return node.value
 
 

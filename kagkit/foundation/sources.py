@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem
 
 REQUIRED = object()
+MAIN = "__name__ == '__main__'"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,16 @@ class Source:
     effects: list[ast.stmt] = field(default_factory=list)
 
     @property
+    def package(self) -> str:
+        """The package the file stands in when it is imported from the workspace; empty at its top."""
+        return self.file.rpartition("/")[0].replace("/", ".")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may have names that reading does not find: from `import *` or a `__getattr__`."""
+        return "*" in self.bindings or "__getattr__" in self.bindings
+
+    @property
     def functions(self) -> dict[str, Function]:
         """The functions defined at the top of the file, by name."""
         return {
@@ -71,16 +82,12 @@ class Source:
         }
 
 
-@cache
-def _parse(path: Path, file: str, _stamp: tuple[int, int]) -> Source:
+@lru_cache(maxsize=256)
+def _parse(text: str, file: str) -> Source:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8-sig"), filename=file)
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{file} cannot be read", [Problem(file, f"byte {error.start} is not UTF-8")]
-        ) from None
+        tree = ast.parse(text, filename=file)
     except (SyntaxError, ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 1)
+        line = getattr(error, "lineno", None) or 1
         found = f"not Python: {getattr(error, 'msg', error)}"
         raise ManifestError(f"{file} cannot be read", [Problem(f"{file} line {line}", found)]) from None
     source = Source(file)
@@ -93,14 +100,45 @@ def read_source(root: Path, file: str) -> Source:
     """Parse a Python file of the workspace.
 
     Raises:
-        ManifestError: It is missing or not Python.
+        ManifestError: It is missing, not UTF-8 or not Python.
     """
-    path = root / file
     try:
-        stat = path.stat()
+        text = (root / file).read_text(encoding="utf-8-sig")
     except OSError:
-        raise ManifestError(f"{file}: no such file", [Problem(file, "missing")]) from None
-    return _parse(path, file, (stat.st_mtime_ns, stat.st_size))
+        raise ManifestError(f"{file}: no such file", [Problem(file, "no such file")]) from None
+    except UnicodeDecodeError as error:
+        problem = Problem(file, f"byte {error.start} is not UTF-8", hint="save the file as UTF-8")
+        raise ManifestError(f"{file} cannot be read", [problem]) from None
+    return _parse(text, file)
+
+
+def read_import(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
+    """What an import statement takes, as (module, name); nothing for any other statement.
+
+    Args:
+        node: A statement.
+        package: The package it stands in, for the dots of `from . import x`.
+
+    Returns:
+        The name is `*` where the module itself is taken, and so all that is in it.
+
+    Example:
+        >>> list(read_import(ast.parse("import a.b").body[0], ""))
+        [('a', '*'), ('a.b', '*')]
+        >>> list(read_import(ast.parse("from ..x import f, g").body[0], "a.b"))
+        [('a.x', 'f'), ('a.x', 'g')]
+    """
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            parts = alias.name.split(".")
+            # `import a.b` binds a, and with it all of a; `import a.b as c` binds b alone.
+            first = len(parts) if alias.asname else 1
+            yield from ((".".join(parts[:end]), "*") for end in range(first, len(parts) + 1))
+    elif isinstance(node, ast.ImportFrom):
+        parts = package.split(".") if node.level and package else []
+        parts = parts[: len(parts) - node.level + 1] if node.level > 1 else parts
+        module = ".".join([*parts, *([node.module] if node.module else [])])
+        yield from ((module, alias.name) for alias in node.names)
 
 
 def _bind(source: Source, node: ast.stmt) -> None:
@@ -111,14 +149,27 @@ def _bind(source: Source, node: ast.stmt) -> None:
             single = _single_import(node, alias)
             bound = alias.asname or alias.name.partition(".")[0]
             source.bindings.setdefault(bound, []).append(single)
+            if bound == "*":
+                source.effects.append(single)  # nobody names what it binds
     elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-        for name in _stored_names(node):
-            source.bindings.setdefault(name, []).append(node)
+        stored = list(_stored(node))
+        for target in stored:
+            if isinstance(target, ast.Name):
+                source.bindings.setdefault(target.id, []).append(node)
+        if not all(isinstance(target, ast.Name) and target.id != "_" for target in stored):
+            source.effects.append(node)  # `cudnn.benchmark = True`, `_ = torch.manual_seed(0)`
     elif not _is_idle(node):
         source.effects.append(node)
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.stmt):
-                _bind(source, child)
+        for child in _inner_statements(node):
+            _bind(source, child)
+
+
+def _inner_statements(node: ast.AST) -> Iterator[ast.stmt]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield child
+        elif isinstance(child, (ast.ExceptHandler, ast.match_case)):
+            yield from child.body
 
 
 def _single_import(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
@@ -127,19 +178,21 @@ def _single_import(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.s
     return ast.copy_location(ast.ImportFrom(module=node.module, names=[alias], level=node.level), node)
 
 
-def _stored_names(node: ast.AST) -> Iterator[str]:
-    for child in ast.walk(node):
-        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-            yield child.id
+def _stored(node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> Iterator[ast.expr]:
+    """The names, attributes and items that an assignment changes."""
+    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+        for child in ast.walk(target):
+            if isinstance(child, (ast.Name, ast.Attribute, ast.Subscript)) and isinstance(
+                child.ctx, ast.Store
+            ):
+                yield child
 
 
 def _is_idle(node: ast.stmt) -> bool:
     """Docstrings and the `if __name__ == "__main__"` block do nothing when a recipe is imported."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
-    return isinstance(node, ast.If) and "__name__" in {
-        n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)
-    }
+    return isinstance(node, ast.If) and not node.orelse and ast.unparse(node.test) == MAIN
 
 
 def _describe(file: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
@@ -185,7 +238,7 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> Argument:
     else:
         try:
             value = ast.literal_eval(default)
-        except ValueError:
+        except (ValueError, TypeError):
             value = None
     annotation = ast.unparse(argument.annotation) if argument.annotation else ""
     return Argument(argument.arg, argument.lineno, annotation, value)

@@ -7,16 +7,18 @@ field reads `1.10` as written. Duplicate keys, tags and aliases are refused and 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from kagkit.foundation.errors import ManifestError, Problem
 
-# A leading zero makes text of a number: `007` is an id.
-INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})$")
-DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$")
+# A leading zero makes text of a number: `007` is an id. So do more digits than any number has.
+WHOLE = "(?:0|[1-9][0-9]{0,99})"
+INTEGER = re.compile(rf"[-+]?{WHOLE}")
+DECIMAL = re.compile(rf"[-+]?(?:{WHOLE}\.?|{WHOLE}?\.[0-9]+)(?:[eE][-+]?[0-9]{{1,3}})?")
 WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
 CORE_TAG = "tag:yaml.org,2002:"
 DEEPEST = 50
@@ -58,6 +60,8 @@ def read_yaml(path: Path, name: str) -> Node:
         raise ManifestError(f"{name}: no such file") from None
     except IsADirectoryError:
         raise ManifestError(f"{name} is a folder, not a file") from None
+    except OSError as error:
+        raise ManifestError(f"{name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         problem = Problem(name, f"byte {error.start} is not UTF-8", hint="save the file as UTF-8")
         raise ManifestError(f"{name} cannot be read", [problem]) from None
@@ -77,14 +81,13 @@ def parse_yaml(text: str, name: str) -> Node:
     import yaml
 
     try:
-        _refuse_aliases_and_depth(yaml, text, name)
+        problems = _check_events(yaml, text, name)
         root = yaml.compose(text, Loader=_loader())
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        _refuse(name, line, error.problem or "not YAML", "check indentation, colons and quotes on this line")
+        _refuse(name, line, _told(error), "check indentation (by spaces), colons and quotes")
     except yaml.YAMLError as error:
         _refuse(name, 1, str(error).splitlines()[0], "save it as plain UTF-8 text")
-    problems: list[Problem] = []
     node = _convert(root, name, problems) if root is not None else Node({}, 1)
     if not problems and not isinstance(node.value, dict):
         problems.append(Problem(f"{name} line 1", "not a mapping", "`key: value` lines"))
@@ -99,8 +102,9 @@ def _loader() -> Any:
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _refuse_aliases_and_depth(yaml: Any, text: str, name: str) -> None:
-    """Aliases can blow a small file up to any size, and depth can exhaust the stack."""
+def _check_events(yaml: Any, text: str, name: str) -> list[Problem]:
+    """Tell tags; stop at aliases, which blow a file up to any size, and at depth, which ends the stack."""
+    problems = []
     depth = 0
     for event in yaml.parse(text, Loader=_loader()):
         line = event.start_mark.line + 1
@@ -109,9 +113,23 @@ def _refuse_aliases_and_depth(yaml: Any, text: str, name: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             _refuse(name, line, f"nested more than {DEEPEST} levels deep", "")
+        if getattr(event, "tag", None) is not None:
+            tag = event.tag.replace(CORE_TAG, "!!")
+            hint = "write the plain value: 1e-3 is a number here without a tag"
+            problems.append(
+                Problem(f"{name} line {line}", f"{tag}: tags can run code and are not read", hint=hint)
+            )
+    return problems
 
 
-def _refuse(name: str, line: int, found: str, hint: str) -> None:
+def _told(error: Any) -> str:
+    """What libyaml found, and where that began: an open bracket is found at the end of the file."""
+    found = error.problem or "not YAML"
+    began = error.context_mark
+    return f"{found} ({error.context}, line {began.line + 1})" if began and error.context else found
+
+
+def _refuse(name: str, line: int, found: str, hint: str) -> NoReturn:
     raise ManifestError(
         f"{name} cannot be read", [Problem(f"{name} line {line}", found, hint=hint)]
     ) from None
@@ -123,15 +141,6 @@ def _count(name: str, problems: list[Problem]) -> str:
 
 def _convert(node: Any, name: str, problems: list[Problem]) -> Node:
     line = node.start_mark.line + 1
-    if node.tag.startswith(CORE_TAG + "python") or not node.tag.startswith(CORE_TAG):
-        problems.append(
-            Problem(
-                f"{name} line {line}",
-                f"{node.tag.replace(CORE_TAG, '!!')}: tags can run code and are not read",
-                hint="write the plain value: 1e-3 is a number here without a tag",
-            )
-        )
-        return Node(None, line, "")
     if node.id == "mapping":
         return Node(_mapping(node, name, problems), line)
     if node.id == "sequence":
@@ -163,15 +172,40 @@ def _mapping(node: Any, name: str, problems: list[Problem]) -> dict[str, Node]:
 def _scalar(raw: str) -> Any:
     if raw in WORDS:
         return WORDS[raw]
-    if INTEGER.match(raw):
+    if INTEGER.fullmatch(raw):
         return int(raw)
-    return float(raw) if DECIMAL.match(raw) else raw
+    if DECIMAL.fullmatch(raw) and math.isfinite(float(raw)):
+        return float(raw)
+    return raw
 
 
 def dump_yaml(value: Any, header: str = "") -> str:
-    """Plain data as YAML for people and git, keys in the order given; `header` becomes a comment."""
+    """Plain data as YAML for people and git, keys in the order given; `header` becomes a comment.
+
+    Example:
+        >>> print(dump_yaml({"lr": 0.001, "version": "1e-3"}), end="")
+        lr: 0.001
+        version: '1e-3'
+    """
     import yaml
 
     comment = "".join(f"# {line}\n" for line in header.splitlines())
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110)
+    text: str = yaml.dump(value, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=110)
     return comment + text
+
+
+def _dumper() -> Any:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Writes what `parse_yaml` reads back: no aliases, quotes around text that looks like a number."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+        def represent_text(self, value: str) -> Any:
+            style = None if isinstance(_scalar(value), str) else "'"
+            return self.represent_scalar(CORE_TAG + "str", value, style=style)
+
+    Dumper.add_representer(str, Dumper.represent_text)
+    return Dumper

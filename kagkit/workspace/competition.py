@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from kagkit.foundation.component import check_function, find_function
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
-from kagkit.foundation.schema import read_tree
+from kagkit.foundation.errors import ManifestError, Problem, did_you_mean, nearest
+from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
 from kagkit.workspace.schemes import Scheme
 
@@ -135,9 +135,10 @@ def read_competition(root: Path) -> Competition:
     """
     tree = read_yaml(root / FILE, FILE)
     refuse_other_formats(tree, FILE)
-    competition = read_tree(Competition, tree, FILE)
-    problems = list(_problems(root, competition, tree))
-    if problems:
+    competition, problems = read_what_fits(Competition, tree, FILE)
+    if competition is not None:
+        problems += _problems(root, competition, tree)
+    if competition is None or problems:
         raise ManifestError(f"{FILE}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", problems)
     return competition
 
@@ -183,8 +184,10 @@ def _problems(root: Path, competition: Competition, tree: Node) -> Iterator[Prob
     for number in competition.stages:
         if number not in ("1", "2"):
             yield Problem(where(f"stages.{number}"), f"stages.{number}: no such stage", "1 or 2")
-    if not competition.rows.key or not competition.submission.target:
-        yield Problem(where("rows"), "rows.key and submission.target may not be empty")
+    if not competition.rows.key:
+        yield Problem(where("rows.key"), "rows.key: empty", "the columns that name a row")
+    if not competition.submission.target:
+        yield Problem(where("submission.target"), "submission.target: empty", "the columns to predict")
     yield from _path_problems(root, competition, where)
     yield from _function_problems(root, competition, where)
     yield from _stage_problems(competition, where)
@@ -220,34 +223,42 @@ def _stage_problems(competition: Competition, where: Any) -> Iterator[Problem]:
 
 def _path_problems(root: Path, competition: Competition, where: Any) -> Iterator[Problem]:
     for number, stage in competition.stages.items():
-        for part, paths in stage.parts.items():
-            for path in paths:
-                # Stage 2 is declared before the host releases it.
-                must_exist = number == "1"
-                yield from path_problems(root, path, where(f"stages.{number}.{part}"), must_exist=must_exist)
-        if stage.sample_submission:
-            place = where(f"stages.{number}.sample_submission")
-            yield from path_problems(root, stage.sample_submission, place, must_exist=number == "1")
+        # Stage 2 is declared before the host releases it.
+        must_exist = number == "1"
+        files = {"train": stage.train, "test": stage.test, "sample_submission": stage.sample_submission}
+        for part, path in files.items():
+            if path is not None:
+                place = where(f"stages.{number}.{part}")
+                yield from path_problems(root, path, place, must_exist=must_exist)
+        for path in stage.files:
+            place = where(f"stages.{number}.files")
+            yield from path_problems(root, path, place, must_exist=must_exist, folder=True)
     for name, source in competition.data.items():
         for path in source.files:
-            yield from path_problems(root, path, where(f"data.{name}.files"))
+            yield from path_problems(root, path, where(f"data.{name}.files"), folder=True)
+    for name, scheme in competition.folds.items():
+        if scheme.file is not None:
+            yield from path_problems(root, scheme.file, where(f"folds.{name}.file"))
 
 
-def path_problems(root: Path, path: str, where: str, *, must_exist: bool = True) -> Iterator[Problem]:
-    """What is wrong with a path of the workspace: absolute, outside, or not there."""
+def path_problems(
+    root: Path, path: str, where: str, *, must_exist: bool = True, folder: bool = False
+) -> Iterator[Problem]:
+    """What is wrong with a path of the workspace: absolute, outside, not there, or a folder that may not be."""
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path:
+    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path:
         yield Problem(where, f"{path}: not a path inside the workspace", hint="link it here: ln -s")
     elif must_exist and not (root / path).exists():
         yield Problem(where, f"{path}: no such file", hint=_nearby(root, pure))
+    elif (root / path).is_dir() and not folder:
+        yield Problem(where, f"{path}: a folder", "a file")
 
 
 def _nearby(root: Path, path: PurePosixPath) -> str:
     folder = root / path.parent
-    names = sorted(child.name for child in folder.iterdir()) if folder.is_dir() else []
-    hint = did_you_mean(path.name, names) if names else ""
-    if hint.startswith("did you mean"):
-        return f"did you mean {path.with_name(hint.removeprefix('did you mean ').rstrip('?'))}?"
+    near = nearest(path.name, [child.name for child in folder.iterdir()]) if folder.is_dir() else None
+    if near is not None:
+        return f"did you mean {path.with_name(near)}?"
     return "paths are relative to the workspace, the folder of competition.yaml"
 
 
@@ -257,6 +268,9 @@ def _function_problems(root: Path, competition: Competition, where: Any) -> Iter
         yield from check_function(root, competition.rows.load, where("rows.load"))
     if metric.solution:
         yield from check_function(root, metric.solution, where("metric.solution"))
+    for name, scheme in competition.folds.items():
+        if scheme.function is not None:
+            yield from check_function(root, scheme.function, where(f"folds.{name}.function"))
     problems = check_function(root, metric.score, where("metric.score"))
     yield from problems
     if not problems:

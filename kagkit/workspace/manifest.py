@@ -10,7 +10,7 @@ from typing import Any, Literal
 from kagkit.foundation.component import check_function, code_of, local_file, split_reference
 from kagkit.foundation.errors import KagkitError, ManifestError, Problem, did_you_mean
 from kagkit.foundation.files import file_sha256
-from kagkit.foundation.schema import read_tree
+from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
 from kagkit.workspace.competition import (
     Competition,
@@ -125,23 +125,17 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
     name = path.name
     tree = read_yaml(path, name)
     refuse_other_formats(tree, name)
-    manifest = read_tree(Manifest, tree, name)
-    problems = list(_problems(root, manifest, tree, name, competition))
+    manifest, problems = read_what_fits(Manifest, tree, name)
     recipe = None
-    try:
-        recipe = read_recipe(root, manifest.recipe)
-        problems += recipe_problems(
-            recipe,
-            manifest.args,
-            line_of(tree, "recipe", name),
-            lambda argument: line_of(tree, f"args.{argument}", name),
-        )
-        problems += _code_problems(recipe)
-        problems += _keep_problems(recipe, manifest, line_of(tree, "keep", name))
-    except ManifestError as error:
-        place = line_of(tree, "recipe", name)
-        problems += [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
-    if problems or recipe is None:
+    if manifest is not None:
+        problems += _problems(root, manifest, tree, name, competition)
+        try:
+            recipe = read_recipe(root, manifest.recipe)
+            problems += _problems_with_recipe(recipe, manifest, tree, name)
+        except ManifestError as error:
+            place = line_of(tree, "recipe", name)
+            problems += [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
+    if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {len(problems)} problem{'s' if len(problems) != 1 else ''}", problems)
     return Experiment(path.stem, path, manifest, recipe)
 
