@@ -80,9 +80,8 @@ class RunDrawing:
             return
         known = [p.seconds for p in plan.todo if p.seconds is not None]
         estimate = f", about {duration(sum(known))} of work the last time" if known else ""
-        self._say(
-            f"{plan.experiment}: {plan.expected} task{'s' if plan.expected > 1 else ''} to do, {plan.done} done{estimate}"
-        )
+        tasks = f"{plan.expected} task{'s' if plan.expected > 1 else ''}"
+        self._say(f"{plan.experiment}: {tasks} to do, {plan.done} done{estimate}")
         if self._explain:
             for planned in plan.todo:
                 self._say(f"  {planned.spec.label}: {planned.reason or 'restart'}")

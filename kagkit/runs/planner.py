@@ -10,9 +10,10 @@ from typing import Any
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of, file_sha256
 from kagkit.runs.material import Material
+from kagkit.runs.reasons import History
 from kagkit.runs.record import Run
 from kagkit.runs.spec import Kind, TaskSpec
-from kagkit.runs.store import Stored, find_task, is_damaged, key_of
+from kagkit.runs.store import Stored, find_task, key_of
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment, function_code
 
@@ -170,9 +171,8 @@ class Planner:
         return digest_of({name: digest for name, digest in code.items() if name.startswith(f"{file}:")})
 
     @cached_property
-    def _before(self) -> dict[str, dict[str, Any]]:
-        """The tasks of the latest run by identity, as its record names them."""
-        return {task["identity"]: task for task in self.previous.data["tasks"]} if self.previous else {}
+    def _history(self) -> History:
+        return History(self.workspace, self.previous)
 
     def _chosen(self, what: str, known: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[int, ...]:
         strange = [number for number in wanted or () if number not in known]
@@ -302,54 +302,18 @@ class Planner:
         from dataclasses import replace
 
         ingredients = dict(spec.ingredients)
-        before = self._ingredients_before(spec)
+        before = self._history.ingredients(spec)
         for file in self.accepted if before else ():
             prefix = f"code {file}:"
             ingredients = {name: value for name, value in ingredients.items() if not name.startswith(prefix)}
             ingredients |= {name: value for name, value in before.items() if name.startswith(prefix)}
         return replace(spec, ingredients=ingredients, key=key_of(ingredients))
 
-    def _ingredients_before(self, spec: TaskSpec) -> dict[str, Any]:
-        ingredients: dict[str, Any] = self._before.get(spec.identity, {}).get("ingredients", {})
-        return ingredients
-
     def _plan(self, spec: TaskSpec) -> Planned:
         stored = find_task(self.workspace.tasks, spec.key)
         if stored is not None and not stored.record.undeclared:
             return Planned(spec, stored)
-        return Planned(spec, None, self._reason(spec, stored), self._estimate(spec))
-
-    def _reason(self, spec: TaskSpec, stored: Stored | None) -> str:
-        if stored is not None:
-            return f"read {', '.join(stored.record.undeclared)}, which the manifest does not declare"
-        if is_damaged(self.workspace.tasks, spec.key):
-            return "damaged"
-        work = self.workspace.work / spec.key
-        if (work / "error.json").exists():
-            return "failed before"
-        if work.exists():
-            return "interrupted"
-        before = self._ingredients_before(spec)
-        changed = [
-            name for name in {**before, **spec.ingredients} if before.get(name) != spec.ingredients.get(name)
-        ]
-        return "changed: " + ", ".join(sorted(changed)) if before and changed else "missing"
-
-    def _estimate(self, spec: TaskSpec) -> float | None:
-        """The time the same task took in the latest run, or else the mean of its kind."""
-        if spec.identity in self._seconds_before:
-            return float(self._seconds_before[spec.identity]["seconds"])
-        alike = [
-            float(task["seconds"]) for task in self._seconds_before.values() if task["kind"] == spec.kind
-        ]
-        return sum(alike) / len(alike) if alike else None
-
-    @cached_property
-    def _seconds_before(self) -> dict[str, Any]:
-        from kagkit.foundation.files import read_json_lines
-
-        events = read_json_lines(self.previous.folder / "events.jsonl") if self.previous else []
-        return {event["identity"]: event for event in events if event["event"] == "task"}
+        return Planned(spec, None, self._history.reason(spec, stored), self._history.estimate(spec))
 
 
 def _label(kind: str, seed: int, fold: int | None, more: Mapping[str, Any]) -> str:
