@@ -69,7 +69,7 @@ class RunDrawing:
         ]
         self.plan = {
             "experiment": plan.experiment,
-            "todo": tasks,
+            "todo": todo,
             "done": plan.done,
             "expected": plan.expected,
         }

@@ -26,6 +26,7 @@ from kagkit.runs.pinning import Pins, settle_data
 from kagkit.runs.planner import Choice, Planned, Planner
 from kagkit.runs.record import Run, is_intact, latest_run
 from kagkit.runs.store import Stored
+from kagkit.runs.views import refresh_lock
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment
 
@@ -235,12 +236,14 @@ class _Drive:
         plan_key = self._planner.plan_key(done)
         previous = self._planner.previous
         if previous is not None and previous.data["plan_key"] == plan_key and is_intact(previous):
+            refresh_lock(workspace, previous)
             yield self._nothing_new(previous)
             return
         self._bench.assemble(self._assembly(plan_key))
         run = latest_run(workspace, name)
         if run is None:
             raise RunError(f"the run of {name} was not written")
+        refresh_lock(workspace, run)
         yield RunMade(run, self._counts(), time.monotonic() - self._began)
 
     def _nothing_new(self, previous: Run) -> Event:
