@@ -64,7 +64,7 @@ class RunDrawing:
             self._take_task(event)
 
     def _take_plan(self, plan: PlanMade) -> None:
-        tasks = [
+        todo = [
             {"task": p.spec.label, "reason": p.reason or "restart", "seconds": p.seconds} for p in plan.todo
         ]
         self.plan = {
