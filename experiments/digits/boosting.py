@@ -5,7 +5,7 @@ import pandas as pd
 
 
 def pixels(rows):
-    return rows.filter(like="pixel")  # by name: in training the rows have their label too
+    return rows.filter(like="pixel")  # by name: rows to train on have their label too
 
 
 def train(task, *, rounds=100, lr=0.1, leaves=15):
@@ -14,16 +14,20 @@ def train(task, *, rounds=100, lr=0.1, leaves=15):
         "num_class": 10,
         "learning_rate": lr,
         "num_leaves": leaves,
-        "feature_fraction": 0.3,  # neighbouring pixels say the same, so trees that see few of them differ more
+        "feature_fraction": 0.3,  # neighbouring pixels say much the same; trees that see few differ more
         "seed": task.seed,
         "num_threads": task.threads,
         "deterministic": True,
-        "force_row_wise": True,  # else LightGBM times both ways, and may choose another one tomorrow
+        "force_row_wise": True,  # else LightGBM times two ways and may choose differently tomorrow
         "verbose": -1,
     }
+
+    def tell(state):
+        task.progress(state.iteration + 1, rounds)
+
     images = lgb.Dataset(pixels(task.train_rows), task.train_rows["Label"])
-    booster = lgb.train(settings, images, rounds, callbacks=[lambda at: task.progress(at.iteration + 1, rounds)])
-    booster.save_model(task.out / "model.txt")  # text, so that loading it runs no code
+    model = lgb.train(settings, images, rounds, callbacks=[tell])
+    model.save_model(task.out / "model.txt")  # plain text: loading it runs no code
 
 
 def load(task):
@@ -31,5 +35,5 @@ def load(task):
 
 
 def predict(task, model, rows):
-    # A column per class, named by the class: kagkit submits the most probable one.
+    # One column per class, named by it: kagkit averages them over the folds and submits the largest.
     return pd.DataFrame(model.predict(pixels(rows)), index=rows.index, columns=range(10))

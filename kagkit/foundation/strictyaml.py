@@ -88,7 +88,9 @@ def parse_yaml(text: str, name: str) -> Node:
         _refuse(name, line, _told(error), "check indentation (by spaces), colons and quotes")
     except yaml.YAMLError as error:
         _refuse(name, 1, str(error).splitlines()[0], "save it as plain UTF-8 text")
-    node = _convert(root, name, problems) if root is not None else Node({}, 1)
+    node = Node(None, 1, "") if root is None else _convert(root, name, problems)
+    if node.raw == "":
+        node = Node({}, 1)  # an empty file, or nothing after `---`
     if not problems and not isinstance(node.value, dict):
         problems.append(Problem(f"{name} line 1", "not a mapping", "`key: value` lines"))
     if problems:
@@ -204,7 +206,8 @@ def _dumper() -> Any:
             return True
 
         def represent_text(self, value: str) -> Any:
-            style = None if isinstance(_scalar(value), str) else "'"
+            quote = None if isinstance(_scalar(value), str) else "'"
+            style = quote if value.isprintable() else '"'
             return self.represent_scalar(CORE_TAG + "str", value, style=style)
 
     Dumper.add_representer(str, Dumper.represent_text)

@@ -23,12 +23,14 @@ class Expected:
         key: The key columns.
         target: The target columns.
         labels: Whether whole labels are asked, not numbers between them.
+        several: Whether an id may stand on several lines: one a mask instance, say.
     """
 
     sample: pd.DataFrame
     key: tuple[str, ...]
     target: tuple[str, ...]
     labels: bool
+    several: bool = False
 
 
 def expect(root: Path, competition: Competition) -> Expected | None:
@@ -41,7 +43,9 @@ def expect(root: Path, competition: Competition) -> Expected | None:
     if stage.sample_submission is None:
         return None
     sample = read_submission(root / stage.sample_submission, key)
-    return Expected(sample, key, competition.submission.target, asks_for_labels(competition, sample))
+    several = competition.submission.lines == "several" or not _ids(sample, list(key)).is_unique
+    labels = asks_for_labels(competition, sample)
+    return Expected(sample, key, competition.submission.target, labels, several)
 
 
 def check_submission(path: Path, expected: Expected) -> list[Problem]:
@@ -80,7 +84,6 @@ def _column_problems(table: pd.DataFrame, expected: Expected) -> Iterator[Proble
 def _id_problems(table: pd.DataFrame, expected: Expected) -> Iterator[Problem]:
     key = list(expected.key)
     have, want = _ids(table, key), _ids(expected.sample, key)
-    several = not want.is_unique
     missing, extra = want.difference(have), have.difference(want)
     if len(missing):
         yield Problem(
@@ -89,11 +92,12 @@ def _id_problems(table: pd.DataFrame, expected: Expected) -> Iterator[Problem]:
     if len(extra):
         found = f"{len(extra):,} not in the sample submission: {_shown(extra)}"
         yield Problem("ids", found, check="ids")
-    if not several and not have.is_unique:
+    if not expected.several and not have.is_unique:
         twice = have[have.duplicated()].unique()
-        yield Problem("ids", f"{len(twice):,} stand more than once: {_shown(twice)}", check="ids")
+        hint = "are several lines an id meant? competition.yaml: submission: {lines: several}"
+        yield Problem("ids", f"{len(twice):,} stand more than once: {_shown(twice)}", hint=hint, check="ids")
     same_ids = not len(missing) and not len(extra) and have.is_unique
-    if same_ids and not several and not have.equals(want):
+    if same_ids and want.is_unique and not have.equals(want):
         first = int(np.argmax(have != want))
         yield Problem(
             "order",
@@ -108,6 +112,8 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
     values, sample = table[column], expected.sample[column]
     ids = _ids(table, list(expected.key))
     numeric = pd.api.types.is_numeric_dtype(sample) and not pd.api.types.is_bool_dtype(sample)
+    # A sample without one value does not tell its kind.
+    numeric = numeric and bool(sample.notna().any())
     # Text targets may be empty on purpose: no mask, no label.
     empty = values.isna()
     if numeric and empty.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,11 +31,16 @@ POLL_SECONDS = 0.2
 ALWAYS_USED = ("pandas", "pyarrow.ipc", "kagkit.runs.worker", "kagkit.runs.assembly", "kagkit.data.dealing")
 
 
+# Torch's optimizers and its switch for determinism import this on first use: a second or two in every task.
+TORCH_LATE = "torch._dynamo"
+
+
 @dataclass(frozen=True)
 class Ended:
-    """A task that ended: with what it left, or with the reason of its failure."""
+    """A task that ended after some seconds: with what it left, or with the reason of its failure."""
 
     planned: Planned
+    seconds: float
     stored: Stored | None
     error: KagkitError | None
 
@@ -44,6 +50,7 @@ class _Running:
     planned: Planned
     work: Path
     gpus: Taken | None
+    began: float
 
 
 class Bench:
@@ -122,7 +129,7 @@ class Bench:
         write_spec(work / "spec.json", spec)
         env = {"CUDA_VISIBLE_DEVICES": ",".join(gpus.ids) if gpus else ""}
         self._start(spec.label, "kagkit.runs.worker:do_task", work, env)
-        self._running[spec.label] = _Running(planned, work, gpus)
+        self._running[spec.label] = _Running(planned, work, gpus, time.monotonic())
         return True
 
     def told(self) -> Iterator[Event]:
@@ -156,7 +163,9 @@ class Bench:
         references = [competition.rows.load, competition.metric.score, competition.metric.solution]
         references.append(making.submission.make)
         files = [self._experiment.recipe.file, *function_files(root, references)]
-        return (*ALWAYS_USED, *read_imports(root, files).installed)
+        installed = read_imports(root, files).installed
+        late = (TORCH_LATE,) if any(name.partition(".")[0] == "torch" for name in installed) else ()
+        return (*ALWAYS_USED, *installed, *late)
 
     def _start(self, name: str, entry: str, folder: Path, env: dict[str, str]) -> None:
         spec = (folder / "spec.json").relative_to(self._workspace.root).as_posix()
@@ -174,10 +183,11 @@ class Bench:
         running = self._running.pop(finished.name)
         if running.gpus is not None:
             running.gpus.release()
+        planned, seconds = running.planned, time.monotonic() - running.began
         if finished.code == 0:
-            return Ended(running.planned, find_task(self._workspace.tasks, running.planned.spec.key), None)
+            return Ended(planned, seconds, find_task(self._workspace.tasks, planned.spec.key), None)
         scrub_log(running.work / "log.txt", self._workspace.root)
-        return Ended(running.planned, None, reason_of(running.work, finished.name, _ending(finished)))
+        return Ended(planned, seconds, None, reason_of(running.work, finished.name, _ending(finished)))
 
     def _note_holder(self, work: Path, label: str) -> None:
         try:

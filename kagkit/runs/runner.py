@@ -208,7 +208,7 @@ class _Drive:
             self._outcome.differs.append(label)
         if planned.stored is None:
             self._outcome.fresh.add(planned.spec.identity)
-        return TaskDone(label, ended.stored.seconds), self._note_done(planned, ended.stored)
+        return TaskDone(label, ended.seconds), self._note_done(planned, ended.stored)
 
     def _note_done(self, planned: Planned, stored: Stored | None = None) -> list[Planned]:
         """Remember a finished task; what can be done now that it is."""

@@ -244,7 +244,7 @@ def _path_problems(root: Path, competition: Competition, where: Any) -> Iterator
 def path_problems(
     root: Path, path: str, where: str, *, must_exist: bool = True, folder: bool = False
 ) -> Iterator[Problem]:
-    """What is wrong with a path of the workspace: absolute, outside, not there, or a folder that may not be."""
+    """What is wrong with a path of the workspace: absolute, outside, missing, a folder in place of a file."""
     pure = PurePosixPath(path)
     if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path:
         yield Problem(where, f"{path}: not a path inside the workspace", hint="link it here: ln -s")

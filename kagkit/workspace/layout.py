@@ -76,7 +76,7 @@ class Workspace:
         """The manifests of the workspace, by name."""
         return [
             path
-            for path in sorted(self.root.glob("*.yaml"))
+            for path in sorted(self.root.glob("[!.]*.yaml"))
             if path.name not in NOT_MANIFESTS and not path.name.endswith(".lock.yaml")
         ]
 
@@ -86,15 +86,19 @@ class Workspace:
         Raises:
             ManifestError: There is no such manifest.
         """
-        stem = Path(name).name.removesuffix(".yaml")
-        path = self.root / f"{stem}.yaml"
-        if not path.is_file():
-            names = [manifest.stem for manifest in self.manifests()]
-            hint = did_you_mean(stem, names) if names else "write one: see `kagkit run --help`"
-            raise ManifestError(
-                f"{stem}: no such experiment", [Problem(f"{stem}.yaml", "no such file", hint=hint)]
+        given = Path(name)
+        stem = given.name.removesuffix(".yaml")
+        manifests = {path.stem: path for path in self.manifests()}
+        if stem not in manifests:
+            hint = did_you_mean(stem, list(manifests)) or "write one: see `kagkit run --help`"
+            problem = Problem(f"{stem}.yaml", "no such file", hint=hint)
+            raise ManifestError(f"{stem}: no such experiment", [problem])
+        if given.parent != Path() and given.exists() and not given.samefile(manifests[stem]):
+            problem = Problem(
+                name, "another file than the workspace's own", hint="move it beside competition.yaml"
             )
-        return path
+            raise ManifestError(f"{stem}: not a manifest of this workspace", [problem])
+        return manifests[stem]
 
     def experiment(self, name: str) -> Experiment:
         """Read and check one experiment.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import append_json_line, held, read_json_lines
 from kagkit.workspace.layout import Workspace
 
@@ -30,8 +32,12 @@ def add_scores(workspace: Workspace, run: str, scores: Scores) -> dict[str, Any]
         The line as it was written.
 
     Raises:
+        ManifestError: A score is not a number.
         RunError: The ledger cannot be written.
     """
+    for name, score in asdict(scores).items():
+        if score is not None and not math.isfinite(score):
+            raise ManifestError(f"{run}: not a score", [Problem(name, f"{score}", "a finite number")])
     line = {
         "event": "score",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -55,7 +61,6 @@ def read_scores(workspace: Workspace) -> dict[str, Scores]:
     for line in read_json_lines(workspace.leaderboard):
         if line.get("event") == "score":
             before = found.get(line["run"], Scores())
-            public = before.public if line["public"] is None else line["public"]
-            private = before.private if line["private"] is None else line["private"]
-            found[line["run"]] = Scores(public, private)
+            told = {name: line[name] for name in ("public", "private") if line.get(name) is not None}
+            found[line["run"]] = replace(before, **told)
     return found

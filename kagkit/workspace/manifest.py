@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from kagkit.foundation.component import check_function, code_of, local_file, split_reference
-from kagkit.foundation.errors import KagkitError, ManifestError, Problem, did_you_mean
+from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
@@ -22,6 +23,8 @@ from kagkit.workspace.competition import (
 from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
 
 MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
+MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(MiB|GiB)")
+Where = Callable[[str], str]  # gives the place of a key
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Resources:
     @property
     def memory_bytes(self) -> int:
         """The memory one task asks for; 0 where it does not say."""
-        return int(float(self.memory[:-3]) * MEMORY_UNITS[self.memory[-3:]]) if self.memory else 0
+        size = MEMORY.fullmatch(self.memory or "")
+        return int(float(size[1]) * MEMORY_UNITS[size[2]]) if size else 0
 
 
 @dataclass(frozen=True)
@@ -128,16 +132,33 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
     manifest, problems = read_what_fits(Manifest, tree, name)
     recipe = None
     if manifest is not None:
-        problems += _problems(root, manifest, tree, name, competition)
-        try:
-            recipe = read_recipe(root, manifest.recipe)
-            problems += _problems_with_recipe(recipe, manifest, tree, name)
-        except ManifestError as error:
-            place = line_of(tree, "recipe", name)
-            problems += [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
+
+        def where(key: str) -> str:
+            return line_of(tree, key, name)
+
+        problems += _problems(root, manifest, where, competition)
+        recipe, more = _read_recipe(root, manifest, where)
+        problems += more
     if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {len(problems)} problem{'s' if len(problems) != 1 else ''}", problems)
     return Experiment(path.stem, path, manifest, recipe)
+
+
+def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe | None, list[Problem]]:
+    place = where("recipe")
+    problems = list(path_problems(root, manifest.recipe, place))
+    if not manifest.recipe.endswith(".py"):
+        problems = [Problem(place, f"recipe: {manifest.recipe}", "a .py file beside the manifest")]
+    if problems:
+        return None, problems
+    try:
+        recipe = read_recipe(root, manifest.recipe)
+        # A local module that cannot be parsed is told before a run, not in the middle of it.
+        recipe.code(*recipe.functions)
+    except ManifestError as error:
+        return None, [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
+    problems += recipe_problems(recipe, manifest.args, place, lambda argument: where(f"args.{argument}"))
+    return recipe, problems + list(_keep_problems(recipe, manifest, where("keep")))
 
 
 def function_code(root: Path, reference: str | None) -> dict[str, str]:
@@ -155,15 +176,6 @@ def function_files(root: Path, references: Iterable[str | None]) -> list[str]:
     return [file for file in files if file]
 
 
-def _code_problems(recipe: Recipe) -> list[Problem]:
-    """A local module that cannot be parsed is told before a run, not in the middle of it."""
-    try:
-        recipe.code(*recipe.functions)
-    except ManifestError as error:
-        return list(error.problems)
-    return []
-
-
 def _keep_problems(recipe: Recipe, manifest: Manifest, where: str) -> Iterator[Problem]:
     if "train" in recipe.functions and manifest.keep == "weights" and recipe.keeps == "predictions":
         yield Problem(
@@ -171,18 +183,17 @@ def _keep_problems(recipe: Recipe, manifest: Manifest, where: str) -> Iterator[P
             "keep: weights, and train returns its model",
             hint="write the weights into task.out and return nothing",
         )
+    if "train" in recipe.functions and manifest.keep == "predictions" and recipe.keeps == "weights":
+        yield Problem(
+            where, "keep: predictions, and train returns nothing", hint="return the model from train"
+        )
 
 
-def _problems(
-    root: Path, manifest: Manifest, tree: Node, name: str, competition: Competition
-) -> Iterator[Problem]:
-    def where(path: str) -> str:
-        return line_of(tree, path, name)
-
-    if not manifest.recipe.endswith(".py"):
-        yield Problem(where("recipe"), f"recipe: {manifest.recipe}", "a .py file beside the manifest")
-    if not manifest.seeds or len(set(manifest.seeds)) < len(manifest.seeds):
-        yield Problem(where("seeds"), "seeds: empty, or one stands twice")
+def _problems(root: Path, manifest: Manifest, where: Where, competition: Competition) -> Iterator[Problem]:
+    if not manifest.seeds:
+        yield Problem(where("seeds"), "seeds: empty", hint="leave it out for seed 0")
+    if len(set(manifest.seeds)) < len(manifest.seeds):
+        yield Problem(where("seeds"), "seeds: one stands twice", "each once")
     if any(seed < 0 or seed >= 2**32 for seed in manifest.seeds):
         yield Problem(where("seeds"), "seeds: out of range", "0 to 4294967295")
     if manifest.folds.set != "main" and manifest.folds.set not in competition.folds:
@@ -207,13 +218,11 @@ def _problems(
 def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:
     if resources.cpus < 1 or resources.gpus < 0:
         yield Problem(where, f"resources: cpus {resources.cpus}, gpus {resources.gpus}", "cpus ≥ 1, gpus ≥ 0")
-    try:
-        _ = resources.memory_bytes
-    except (KeyError, ValueError):
+    if resources.memory is not None and not MEMORY.fullmatch(resources.memory):
         yield Problem(where, f"resources.memory: {resources.memory}", "a size such as 8GiB or 512MiB")
 
 
-def _function_problems(root: Path, manifest: Manifest, where: Any) -> Iterator[Problem]:
+def _function_problems(root: Path, manifest: Manifest, where: Where) -> Iterator[Problem]:
     if manifest.combine not in ("mean", "rank_mean"):
         if ":" in manifest.combine:
             yield from check_function(root, manifest.combine, where("combine"))
@@ -226,10 +235,7 @@ def _function_problems(root: Path, manifest: Manifest, where: Any) -> Iterator[P
         if manifest.submission.args:
             yield Problem(where("submission.args"), "submission.args without submission.make")
         return
-    try:
-        problems = check_function(root, make, where("submission.make"))
-        yield from problems
-        if not problems:
-            yield from argument_problems(root, make, manifest.submission.args, where("submission.args"))
-    except KagkitError as error:
-        yield Problem(where("submission.make"), error.summary)
+    problems = check_function(root, make, where("submission.make"))
+    yield from problems
+    if not problems:
+        yield from argument_problems(root, make, manifest.submission.args, where("submission.args"))

@@ -1,0 +1,52 @@
+# What people and CI run; `make` lists it. Needs Python 3.11 or later, and the network once, to fill .venv.
+#
+# pip decides which torch comes: the pin torch==2.13.0 in constraints.txt also fits a build without CUDA
+# (2.13.0+cpu), which pip prefers wherever it is offered. The usual build for x86 Linux brings gigabytes of
+# CUDA libraries; on a machine without a GPU, name PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types bench clean-demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/base.stamp ## set up, then play a whole competition on real data in .demo/digits
+	@PATH="$(CURDIR)/$(BIN):$$PATH" experiments/digits/demo.sh .demo/digits
+
+test: $(VENV)/dev.stamp ## run the tests, two at a time
+	@$(BIN)/python -m pytest -n 2
+
+check: lint types test ## what CI runs: lint, types, tests
+
+lint: $(VENV)/dev.stamp ## check style and formatting
+	@$(BIN)/python -m ruff check
+	@$(BIN)/python -m ruff format --check
+
+types: $(VENV)/dev.stamp ## check the types
+	@$(BIN)/python -m mypy
+
+bench: $(VENV)/bench.stamp ## measure kagkit beside its peers
+	@for file in benchmarks/*.py; do echo "$$ python $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean-demo: ## remove what the demo made
+	@rm -rf .demo
+
+clean: clean-demo ## remove the environment too
+	@rm -rf $(VENV)
+
+# A stamp is younger than the files it stems from once everything is installed: then pip is not asked again.
+$(VENV)/base.stamp: pyproject.toml constraints.txt
+	@echo "installing kagkit into $(VENV) (once, about a minute)..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) .
+	@touch $@
+
+$(VENV)/%.stamp: $(VENV)/base.stamp
+	@echo "installing the $* extra into $(VENV) (once, about a minute)..."
+	@$(INSTALL) '.[$*]'
+	@touch $@
