@@ -43,7 +43,8 @@ def add(run: str, public: float | None, private: float | None, as_json: bool) ->
     if as_json:
         emit_json(line)
     else:
-        click.echo(f"{line['run']}: public {line['public']}, private {line['private']}")
+        told = [f"{name} {line[name]}" for name in ("public", "private") if line[name] is not None]
+        click.echo(f"{line['run']}: {', '.join(told)}")
 
 
 lb.add_command(add)

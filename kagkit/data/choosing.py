@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from kagkit.data.rows import is_categorical
+from kagkit.data.rows import column_of, is_categorical, names_of
 from kagkit.workspace.schemes import Scheme
 
 COLUMNS: dict[str | None, tuple[str, ...]] = {
@@ -80,13 +80,13 @@ def choose(scheme: Scheme, rows: pd.DataFrame, targets: Sequence[str], group: st
 
 
 def _can_stratify(rows: pd.DataFrame, name: str, group: str | None, n: int) -> bool:
-    whole = not rows[name].isna().any() and (group is None or group in rows)
+    whole = not rows[name].isna().any() and (group is None or group in names_of(rows))
     return bool(whole and is_categorical(rows[name]) and (class_sizes(rows, name, group) >= n).all())
 
 
 def class_labels(rows: pd.DataFrame, name: str) -> pd.Series[str]:
     """A column's classes as text, by key."""
-    return rows[name].astype(object).map(str)
+    return column_of(rows, name).astype(object).map(str)
 
 
 def class_sizes(rows: pd.DataFrame, stratify: str, group: str | None) -> pd.Series[int]:

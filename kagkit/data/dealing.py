@@ -24,7 +24,7 @@ from kagkit.data.folds import (
     parse_folds,
     repeat_problems,
 )
-from kagkit.data.rows import key_texts
+from kagkit.data.rows import column_of, key_texts
 from kagkit.data.tables import counted
 from kagkit.data.timing import folds_by_time, read_gap, read_times, time_folds
 from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, samples
@@ -129,7 +129,7 @@ def _scheme_problems(rows: pd.DataFrame, scheme: Scheme) -> list[Problem]:
         return problems
     used = columns_used(scheme)
     group, stratify = used.get("group"), used.get("stratify")
-    if group and (count := rows[group].nunique()) < scheme.n:
+    if group and (count := column_of(rows, group).nunique()) < scheme.n:
         problems.append(
             Problem("folds: group", f"{counted(count, 'group')} in {group}", f"at least n: {scheme.n}")
         )

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kagkit.data.choosing import class_labels
-from kagkit.data.rows import key_texts
+from kagkit.data.rows import column_of, key_texts, names_of
 from kagkit.data.tables import counted, number_lines, read_table, told
 from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, did_you_mean, samples
 from kagkit.foundation.files import write_file
@@ -81,9 +81,9 @@ def check(folds: pd.Series[Any], rows: pd.DataFrame, group: str | None) -> None:
 
 def missing_problems(rows: pd.DataFrame, name: str, where: str) -> list[Problem]:
     """A column that is not there, or not filled in every row."""
-    if name not in rows.columns:
-        return [Problem(where, f"no column {name}", hint=did_you_mean(name, list(map(str, rows.columns))))]
-    gaps = rows.index[rows[name].isna()]
+    if name not in names_of(rows):
+        return [Problem(where, f"no column {name}", hint=did_you_mean(name, names_of(rows)))]
+    gaps = rows.index[column_of(rows, name).isna().to_numpy()]
     if gaps.empty:
         return []
     found = f"{counted(len(gaps), 'row')} without {name}: {some_keys(gaps)}"

@@ -218,6 +218,24 @@ def without_targets(frame: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame
     return frame.drop(columns=[name for name in targets if name in frame.columns])
 
 
+def names_of(frame: pd.DataFrame) -> list[str]:
+    """The names of everything a row has: its key's columns, then the others."""
+    return [str(name) for name in (*frame.index.names, *frame.columns)]
+
+
+def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """One column by key, whether it belongs to the key or not: the patient of (patient, eye) is a group.
+
+    Example:
+        >>> rows = pd.DataFrame(index=pd.MultiIndex.from_tuples([("p1", "left")], names=["patient", "eye"]))
+        >>> column_of(rows, "patient").tolist()
+        ['p1']
+    """
+    if name in frame.columns:
+        return frame[name]
+    return frame.index.get_level_values(name).to_series(index=frame.index)
+
+
 def is_categorical(column: pd.Series[Any]) -> bool:
     """Whether a column holds classes: text, booleans or whole numbers, at most 20 distinct ones.
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kagkit.data.choosing import describe
 from kagkit.data.folds import ONLY_TRAINED, as_folds, is_in, some_keys
+from kagkit.data.rows import column_of
 from kagkit.data.tables import counted
 from kagkit.foundation.errors import DataError, Problem
 from kagkit.workspace.schemes import Scheme
@@ -18,7 +19,7 @@ from kagkit.workspace.schemes import Scheme
 
 def read_times(rows: pd.DataFrame, name: str) -> pd.Series[Any]:
     """A column to order by: numbers and times as they are, text as ISO 8601."""
-    column = rows[name]
+    column = column_of(rows, name)
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return column
     times = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")

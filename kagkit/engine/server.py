@@ -127,6 +127,7 @@ class Server:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for inherited in (self._channel, self._alarm, self._bell):
             inherited.close()
+        Path(request["log"]).parent.mkdir(parents=True, exist_ok=True)  # moved, while this job was queued
         log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,9 +44,9 @@ def expect(root: Path, competition: Competition) -> Expected | None:
     if stage.sample_submission is None:
         return None
     sample = read_submission(root / stage.sample_submission, key)
-    several = competition.submission.lines == "several" or not _ids(sample, list(key)).is_unique
+    asked = competition.submission
     labels = asks_for_labels(competition, sample)
-    return Expected(sample, key, competition.submission.target, labels, several)
+    return Expected(sample, key, asked.target, labels, several=asked.lines == "several")
 
 
 def check_submission(path: Path, expected: Expected) -> list[Problem]:
@@ -84,6 +85,7 @@ def _column_problems(table: pd.DataFrame, expected: Expected) -> Iterator[Proble
 def _id_problems(table: pd.DataFrame, expected: Expected) -> Iterator[Problem]:
     key = list(expected.key)
     have, want = _ids(table, key), _ids(expected.sample, key)
+    several = expected.several or not want.is_unique
     missing, extra = want.difference(have), have.difference(want)
     if len(missing):
         yield Problem(
@@ -92,7 +94,7 @@ def _id_problems(table: pd.DataFrame, expected: Expected) -> Iterator[Problem]:
     if len(extra):
         found = f"{len(extra):,} not in the sample submission: {_shown(extra)}"
         yield Problem("ids", found, check="ids")
-    if not expected.several and not have.is_unique:
+    if not several and not have.is_unique:
         twice = have[have.duplicated()].unique()
         hint = "are several lines an id meant? competition.yaml: submission: {lines: several}"
         yield Problem("ids", f"{len(twice):,} stand more than once: {_shown(twice)}", hint=hint, check="ids")
@@ -111,9 +113,7 @@ def _id_problems(table: pd.DataFrame, expected: Expected) -> Iterator[Problem]:
 def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Iterator[Problem]:
     values, sample = table[column], expected.sample[column]
     ids = _ids(table, list(expected.key))
-    numeric = pd.api.types.is_numeric_dtype(sample) and not pd.api.types.is_bool_dtype(sample)
-    # A sample without one value does not tell its kind.
-    numeric = numeric and bool(sample.notna().any())
+    numeric = _holds_numbers(sample)
     # Text targets may be empty on purpose: no mask, no label.
     empty = values.isna()
     if numeric and empty.any():
@@ -134,6 +134,12 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
         first = numbers[between].iloc[0]
         found = f"{int(between.sum()):,} are no labels: {first:g} at {_shown(ids[between])}"
         yield Problem(column, found, "whole labels", "round them, or take the likeliest class", check="types")
+
+
+def _holds_numbers(sample: pd.Series[Any]) -> bool:
+    """Whether a sample's column is of numbers; nothing, or -1 alone, holds the place of masks or boxes."""
+    numeric = pd.api.types.is_numeric_dtype(sample) and not pd.api.types.is_bool_dtype(sample)
+    return numeric and not sample.dropna().isin([-1]).all()
 
 
 def _ids(table: pd.DataFrame, key: list[str]) -> pd.Index[str]:

@@ -28,7 +28,7 @@ from kagkit.metrics.scoring import Scorer, read_submission, to_sample_order
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.material import cached_material, rows_folder
-from kagkit.runs.record import FORMAT, latest_run, run_folders
+from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders
 from kagkit.runs.store import list_kept, read_task
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import function_files
@@ -61,7 +61,22 @@ class _Assembly:
         self.competition = workspace.competition
 
     def commit(self) -> None:
-        """Write everything, the record last, and give the folder its name under a lock."""
+        """Write everything and give the folder its name, unless another kagkit has done it meanwhile."""
+        workspace, name = self.workspace, self.spec.experiment
+        # Held from the start: two commands that finish together would write in the same place.
+        with held(workspace.work / f"{name}.run.lock"):
+            latest = latest_run(workspace, name)
+            if latest is not None and latest.data["plan_key"] == self.spec.plan_key and is_intact(latest):
+                return
+            folders = run_folders(workspace, name)
+            number = int(folders[-1].name.partition("-")[0]) + 1 if folders else 1
+            self._write(number)
+            final = workspace.runs / name / f"{number:03d}-{self.spec.plan_key[:8]}"
+            if not commit_folder(self.aside, final):
+                raise RunError(f"run {number} of {name} is there already")
+
+    def _write(self, number: int) -> None:
+        """Write the run aside, the record last."""
         shutil.rmtree(self.aside, ignore_errors=True)
         self.aside.mkdir(parents=True)
         oof, scores, cv = self._score_folds()
@@ -70,26 +85,14 @@ class _Assembly:
         self._keep_sources()
         weights = self._link_weights()
         self._write_events()
-        workspace, name = self.workspace, self.spec.experiment
-        with held(workspace.work / f"{name}.run.lock"):
-            latest = latest_run(workspace, name)
-            if latest is not None and latest.data["plan_key"] == self.spec.plan_key:
-                shutil.rmtree(self.aside)
-                return
-            folders = run_folders(workspace, name)
-            number = int(folders[-1].name.partition("-")[0]) + 1 if folders else 1
-            record = self._record(number, scores, cv) | {
-                "oof": self._told(oof, "oof.arrow"),
-                "test": self._told(test, "test.arrow"),
-                "submission": submission,
-                "weights": weights,
-            }
-            record["files"] = [asdict(kept) for kept in list_kept(self.aside) if kept.name != "events.jsonl"]
-            write_json(self.aside / "record.json", record)
-            if not commit_folder(
-                self.aside, workspace.runs / name / f"{number:03d}-{self.spec.plan_key[:8]}"
-            ):
-                raise RunError(f"run {number} of {name} is there already")
+        record = self._record(number, scores, cv) | {
+            "oof": self._told(oof, "oof.arrow"),
+            "test": self._told(test, "test.arrow"),
+            "submission": submission,
+            "weights": weights,
+        }
+        record["files"] = [asdict(kept) for kept in list_kept(self.aside) if kept.name != "events.jsonl"]
+        write_json(self.aside / "record.json", record)
 
     def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
         """OOF over all folds and seeds, each fold's own score, and the CV."""

@@ -17,7 +17,7 @@ from kagkit.foundation.environment import numeric_environment
 from kagkit.foundation.errors import KagkitError, Problem, RunError
 from kagkit.foundation.files import held, read_json, write_json
 from kagkit.runs.assembling import AssemblySpec, write_assembly
-from kagkit.runs.events import Event, TaskProgressed, TaskWaiting
+from kagkit.runs.events import Event, Noted, TaskProgressed, TaskWaiting
 from kagkit.runs.failing import reason_of, scrub_log
 from kagkit.runs.following import Follower
 from kagkit.runs.planner import Planned
@@ -27,6 +27,7 @@ from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment, function_files
 
 POLL_SECONDS = 0.2
+GLANCE_SECONDS = 0.1
 # What every job uses; the recipe's own imports come on top.
 ALWAYS_USED = ("pandas", "pyarrow.ipc", "kagkit.runs.worker", "kagkit.runs.assembly", "kagkit.data.dealing")
 
@@ -69,7 +70,8 @@ class Bench:
         self._engine_started: Engine | None = None
         self._running: dict[str, _Running] = {}
         self._follower = Follower()
-        self._waiting: list[TaskWaiting] = []
+        self._waiting: list[TaskWaiting | Noted] = []
+        self._told_gpus = False
         self._gpus = self._find_gpus(gpus)
         self.width = self._find_width()
 
@@ -120,13 +122,18 @@ class Bench:
             return False
         gpus = self._gpus.try_take(self._resources.gpus) if self._resources.gpus else None
         if self._resources.gpus and gpus is None:
+            self._wait_for_gpus()
             return False
         if is_damaged(self._workspace.tasks, planned.spec.key):
             set_aside(self._workspace.tasks, planned.spec.key)
         spec = replace(planned.spec, again=again)
         work = self._workspace.work / spec.work_name
-        self._note_holder(work, spec.label)
-        write_spec(work / "spec.json", spec)
+        try:
+            # Whoever works there has the very same spec, and must not find a stranger's file in its folder.
+            with held(lock_of(work), wait_seconds=GLANCE_SECONDS):
+                write_spec(work / "spec.json", spec)
+        except TimeoutError:
+            self._waiting.append(TaskWaiting(spec.label, _holder(work)))
         env = {"CUDA_VISIBLE_DEVICES": ",".join(gpus.ids) if gpus else ""}
         self._start(spec.label, "kagkit.runs.worker:do_task", work, env)
         self._running[spec.label] = _Running(planned, work, gpus, time.monotonic())
@@ -143,6 +150,8 @@ class Bench:
 
     def poll(self) -> list[Ended]:
         """The tasks that ended within the next moment."""
+        if not self._running:
+            return []
         return [self._end(finished) for finished in self._engine.poll(POLL_SECONDS)]
 
     @property
@@ -189,16 +198,13 @@ class Bench:
         scrub_log(running.work / "log.txt", self._workspace.root)
         return Ended(planned, seconds, None, reason_of(running.work, finished.name, _ending(finished)))
 
-    def _note_holder(self, work: Path, label: str) -> None:
-        try:
-            with held(lock_of(work), wait_seconds=0):
-                pass
-        except TimeoutError:
-            try:
-                holder = f"process {read_json(work / 'holder.json')['pid']}"
-            except (OSError, ValueError, KeyError):
-                holder = "another process"
-            self._waiting.append(TaskWaiting(label, holder))
+    def _wait_for_gpus(self) -> None:
+        """Where nothing of this command runs, another kagkit has the GPUs: say so once, and look again soon."""
+        if not self._running:
+            if not self._told_gpus:
+                self._waiting.append(Noted("waiting for a GPU: another kagkit has them all"))
+            self._told_gpus = True
+            time.sleep(POLL_SECONDS)
 
     def _find_gpus(self, wanted: tuple[str, ...] | None) -> GpuSlots:
         ids = visible_gpus(wanted)
@@ -217,6 +223,14 @@ class Bench:
             memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
             width = min(width, memory // self._resources.memory_bytes)
         return max(1, width)
+
+
+def _holder(work: Path) -> str:
+    """Who works in a task's folder, in words."""
+    try:
+        return f"process {read_json(work / 'holder.json')['pid']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
 
 
 def _ending(finished: Finished) -> str:

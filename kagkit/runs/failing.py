@@ -30,17 +30,17 @@ def guard(action: Callable[[], None], root: Path, folder: Path, what: str) -> in
         The exit code: 0, or 1 where it failed.
     """
     (folder / REASON).unlink(missing_ok=True)
+    code = 1
     try:
         action()
+        code = 0
     except KagkitError as error:
         _leave(folder, error)
     except Exception as error:
         # Whatever a user's function raises is told, with its place in the user's file.
         _leave(folder, _explain(root, folder, what, error))
-    else:
-        return 0
     scrub_log(folder / LOG, root)
-    return 1
+    return code
 
 
 def reason_of(folder: Path, what: str, ending: str) -> KagkitError:
@@ -68,15 +68,18 @@ def scrub_log(log: Path, root: Path) -> None:
         text = log.read_bytes()
     except OSError:
         return
-    clean = text.replace(os.fsencode(root), b".")
-    home = os.path.expanduser("~")  # noqa: PTH111 (text, not a path to open)
-    if len(home) > 1:
-        clean = clean.replace(os.fsencode(home), b"~")
+    clean = os.fsencode(_shareable(os.fsdecode(text), root))
     if clean != text:
         # In place: the process that is ending still has the log open for its last words.
         with log.open("r+b") as stream:
             stream.write(clean)
             stream.truncate()
+
+
+def _shareable(text: str, root: Path) -> str:
+    home = os.path.expanduser("~")  # noqa: PTH111 (text, not a path to open)
+    text = text.replace(str(root), ".")
+    return text.replace(home, "~") if len(home) > 1 else text
 
 
 def _leave(folder: Path, error: KagkitError) -> None:
@@ -105,7 +108,7 @@ def _explain(root: Path, folder: Path, what: str, error: Exception) -> KagkitErr
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename.startswith(f"{root}{os.sep}") and "site-packages" not in frame.filename:
             where = f"{Path(frame.filename).relative_to(root).as_posix()} line {frame.lineno}"
-    words = str(error).replace(str(root), ".").splitlines()
+    words = _shareable(str(error), root).splitlines()
     found = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
     log = (folder / LOG).relative_to(root).as_posix()
     return RunError(f"{what} failed", [Problem(where, found, hint=f"read {log}")])

@@ -151,5 +151,5 @@ def is_intact(run: Run) -> bool:
 def verify_run(run: Run) -> list[Problem]:
     """Read every byte of a run and name what is missing, changed or too much."""
     name = f"runs/{run.experiment}/{run.folder.name}"
-    problems = verify_files(run.folder, name, run.files)
-    return [problem for problem in problems if not problem.where.endswith(BESIDE)]
+    beside = {f"{name}/{file}" for file in BESIDE}
+    return [problem for problem in verify_files(run.folder, name, run.files) if problem.where not in beside]

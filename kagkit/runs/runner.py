@@ -69,6 +69,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
         RunError: A task failed; the others were finished first.
         ReproductionError: The latest run's record is damaged.
     """
+    began = time.monotonic()
     experiment = workspace.experiment(name)
     sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
     pins = settle_data(workspace, sources)
@@ -77,7 +78,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
         material = yield from _material(workspace, experiment, pins, bench)
         previous = latest_run(workspace, experiment.name)
         planner = Planner(workspace, experiment, material, pins.parts, previous, options.choice)
-        yield from _Drive(planner, pins, bench, options).run()
+        yield from _Drive(planner, pins, bench, options, began).run()
 
 
 def _material(
@@ -113,13 +114,13 @@ class _Outcome:
 class _Drive:
     """One command's way through one plan."""
 
-    def __init__(self, planner: Planner, pins: Pins, bench: Bench, options: RunOptions) -> None:
+    def __init__(self, planner: Planner, pins: Pins, bench: Bench, options: RunOptions, began: float) -> None:
         self._planner = planner
         self._pins = pins
         self._bench = bench
         self._options = options
         self._outcome = _Outcome()
-        self._began = time.monotonic()
+        self._began = began
 
     def run(self) -> Iterator[Event]:
         """Do the tasks, level by level, then assemble."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,11 +38,15 @@ def do_task(spec_path: str) -> int:
     """
     root = Path.cwd()
     work = (root / spec_path).parent
-    spec = read_spec(work / "spec.json")
-    workspace = Workspace(root, smoke=spec.smoke)
     # A second kagkit that wants the same task waits here, and then finds it done.
     with held(lock_of(work)):
-        if not spec.again and find_task(workspace.tasks, spec.key) is not None:
+        if not (root / spec_path).exists():  # it went with the folder that became the finished task
+            shutil.rmtree(work, ignore_errors=True)
+            return 0
+        spec = read_spec(root / spec_path)
+        workspace = Workspace(root, smoke=spec.smoke)
+        stored = find_task(workspace.tasks, spec.key)
+        if not spec.again and stored is not None and not stored.record.undeclared:
             shutil.rmtree(work, ignore_errors=True)
             return 0
         return guard(lambda: _do(workspace, spec, work), root, work, spec.label)
@@ -59,9 +65,8 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     watch = ReadWatch(workspace.root, _allowed(workspace, spec, work))
     handing = Handing(workspace, spec, work)
     _verify_inputs(handing)
-    recipe = _import_recipe(workspace.root, spec.recipe)
-    prepare_numerics(spec.seed, spec.threads, spec.determinism)
     watch.start()
+    recipe = _import_recipe(workspace.root, spec)
     contents = STEPS[spec.kind](recipe, spec, handing)
     undeclared = watch.undeclared()
     if spec.kind != "predict":
@@ -109,10 +114,19 @@ def _verify_inputs(handing: Handing) -> None:
         raise ReproductionError("what this task builds on is damaged", problems)
 
 
-def _import_recipe(root: Path, file: str) -> ModuleType:
-    """Run the recipe's file as a module; its own folder's modules come before installed ones."""
-    import importlib.util
+def _import_recipe(root: Path, task: TaskSpec) -> ModuleType:
+    """Run the recipe's file as a module, and seed what it uses: for what it draws now, and for the task."""
+    for module in read_imports(root, (task.recipe,)).installed:  # those it imports in its functions, too
+        with suppress(Exception):
+            importlib.import_module(module)
+    prepare_numerics(task.seed, task.threads, task.determinism)
+    recipe = _run_file(root, task.recipe)
+    prepare_numerics(task.seed, task.threads, task.determinism)
+    return recipe
 
+
+def _run_file(root: Path, file: str) -> ModuleType:
+    """Run a file as a module; the workspace's own modules come before installed ones."""
     sys.dont_write_bytecode = True
     if sys.path[:1] != [str(root)]:
         sys.path.insert(0, str(root))

@@ -58,10 +58,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class SubmissionFormat:
-    """The columns of a submission: `target` ones, after the `key` (the rows' own where not named)."""
+    """What a submission looks like: its key columns, then its targets.
+
+    Attributes:
+        target: The columns after the key, in this order.
+        key: The columns that name a line; `rows.key` where not named.
+        lines: `several` where an id may stand on more than one line: one for each mask, or each box.
+    """
 
     target: tuple[str, ...]
     key: tuple[str, ...] = ()
+    lines: Literal["one", "several"] = "one"
 
 
 @dataclass(frozen=True)
