@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Source:
         """Whether it may have names that reading does not find: from `import *` or a `__getattr__`."""
         return "*" in self.bindings or "__getattr__" in self.bindings
 
-    @property
+    @cached_property
     def functions(self) -> dict[str, Function]:
         """The functions defined at the top of the file, by name."""
         return {

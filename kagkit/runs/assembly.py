@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kagkit.data import combining, contents
+from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import import_function, read_imports
 from kagkit.foundation.environment import fingerprint
@@ -118,7 +118,7 @@ class _Assembly:
 
     def _score(self, predicted: Predictions) -> tuple[float, int]:
         scorer, labelled = self._scorer, self._train
-        held_out = labelled.loc[labelled.index.isin(predicted.keys)]
+        held_out = labelled.loc[folds.is_in(labelled.index, predicted.keys)]
         return scorer.score(scorer.solution(held_out), scorer.make(predicted, held_out)), len(held_out)
 
     def _combine_test(self) -> Written | None:

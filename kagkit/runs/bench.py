@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from kagkit.engine.capacity import count_processors, total_memory
 from kagkit.engine.forkserver import start_engine
 from kagkit.engine.jobs import Engine, Finished, Job
 from kagkit.engine.slots import GpuSlots, Taken, visible_gpus
@@ -187,6 +188,7 @@ class Bench:
             finished = self._engine.poll(POLL_SECONDS)
         if finished[0].code != 0:
             raise reason_of(folder, what, _ending(finished[0]))
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _end(self, finished: Finished) -> Ended:
         running = self._running.pop(finished.name)
@@ -199,7 +201,7 @@ class Bench:
         return Ended(planned, seconds, None, reason_of(running.work, finished.name, _ending(finished)))
 
     def _wait_for_gpus(self) -> None:
-        """Where nothing of this command runs, another kagkit has the GPUs: say so once, and look again soon."""
+        """Where nothing of this command runs another kagkit has the GPUs: say so once, look again soon."""
         if not self._running:
             if not self._told_gpus:
                 self._waiting.append(Noted("waiting for a GPU: another kagkit has them all"))
@@ -218,10 +220,9 @@ class Bench:
 
     def _find_width(self) -> int:
         """How many tasks run beside each other: as many as processors and memory hold, at least one."""
-        width = len(os.sched_getaffinity(0)) // self._resources.cpus
+        width = count_processors() // self._resources.cpus
         if self._resources.memory_bytes:
-            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-            width = min(width, memory // self._resources.memory_bytes)
+            width = min(width, total_memory() // self._resources.memory_bytes)
         return max(1, width)
 
 

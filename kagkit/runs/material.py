@@ -198,11 +198,10 @@ def data_paths(root: Path, stage: Any, split: str) -> DataPaths:
 
 def fold_members(frame: pd.DataFrame, fold_of: pd.Series[int], fold: int | None, scheme: Scheme) -> Any:
     """The keys a fold trains on and validates on, each in the order of the rows."""
-    from kagkit.data import dealing
+    from kagkit.data import dealing, folds
 
-    known = fold_of.loc[fold_of.index.isin(frame.index)]
-    train, valid = dealing.members(known, fold, frame, scheme)
-    return frame.index[frame.index.isin(train)], frame.index[frame.index.isin(valid)]
+    train, valid = dealing.members(fold_of, fold, frame, scheme)
+    return frame.index[folds.is_in(frame.index, train)], frame.index[folds.is_in(frame.index, valid)]
 
 
 def _settle_folds(

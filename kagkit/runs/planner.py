@@ -83,6 +83,11 @@ class Planner:
     def fits(self) -> tuple[int | None, ...]:
         """The folds to hold out; None stands for a fit on all rows."""
         manifest = self.experiment.manifest
+        if manifest.fit == "full" and self.choice.folds is not None:
+            problem = Problem(
+                f"{self.experiment.name}.yaml", "fit: full has no folds", hint="leave --folds out"
+            )
+            raise ManifestError("no such fold", [problem])
         numbers = tuple(int(name) for name in self.material.folds if name != "full")
         declared = self._chosen("folds.only", numbers, manifest.folds.only)
         folds = self._chosen("folds", declared, self.choice.folds)
@@ -160,6 +165,10 @@ class Planner:
     def accepted(self) -> dict[str, str]:
         """Files whose changed code is accepted, each with a digest of the code that was."""
         current = {file: self._code_in(file) for file in self.choice.accepted}
+        for file in current:
+            if current[file] == digest_of({}):
+                problem = Problem(f"--accept code:{file}", f"{self.experiment.name} uses no code of {file}")
+                raise ManifestError("nothing to accept", [problem])
         earlier = self.previous.data.get("accepted", {}) if self.previous else {}
         # What was accepted once stays accepted until that code changes again.
         kept = {file: code for file, code in earlier.items() if self._code_in(file) == code}
