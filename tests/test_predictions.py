@@ -128,6 +128,19 @@ def test_identity_tells_types_shapes_names_and_kinds_apart() -> None:
     )
 
 
+def test_identity_reads_every_row_where_it_takes_several_chunks(tmp_path: Path) -> None:
+    keys = [f"k{number:02}" for number in range(20)]
+    masks = np.zeros((20, 512, 512), np.float16)
+    before = keep(tmp_path / "p", iter([(keys, masks)]), keys)
+    step = before.chunk_rows
+    assert 1 < step < 20
+    digests = {before.content_sha256()}
+    for row in (0, step - 1, step, 19):
+        masks[row, -1, -1] = 1
+        digests.add(keep(tmp_path / "p", iter([(keys, masks)]), keys).content_sha256())
+    assert len(digests) == 5
+
+
 def test_an_identity_never_changes_between_releases() -> None:
     boxes = [np.array([[1, 2, 3, 4]], np.float32), np.zeros((0, 4), np.float32)]
     output = iter([(["007", "画像"], {"p": np.array([0.25, 0.5]), "text": ["", "x"], "boxes": boxes})])

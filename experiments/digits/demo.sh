@@ -32,14 +32,14 @@ cat <<END
 
 That was a competition. Look around in $1:
   $(ls -d runs/"$experiment"/*/ | tail -1)
-      the run: record.json says what was done with which data, code and seeds, and how it scored;
-      beside it are the weights, the predictions and the code itself
+      record.json says what was done, with which data, code and seeds, and how each fold scored;
+      the weights, the predictions and the code lie beside it
   $(dirname "$submission")/
-      what goes to the host, and provenance.json, which says where it is from
+      what goes to the host, and provenance.json: where it is from
 
-Go on with
+Go on:
   . .venv/bin/activate && cd $1
-  kagkit run $experiment            # nothing to do
-  kagkit run cnn --dry-run    # change epochs in cnn.yaml first: it says what is stale, and why
-and read docs/ for the rest.
+  kagkit run cnn             # nothing to do: every task is done
+  kagkit run cnn --dry-run   # after a change in cnn.yaml or cnn.py: what is to be done again, and why
+  docs/ has the rest
 END

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kagkit.cli.options import command as declare
+from kagkit.cli.options import show_examples
 
 PIN = """
 kagkit data pin               # every declared source
@@ -23,7 +24,7 @@ kagkit data diff 9f2c41ab 51ab7d00           # two pinned versions
 """
 
 
-@click.group("data")
+@click.group("data", epilog=show_examples(PIN + VERIFY.lstrip() + DIFF.lstrip()))
 def data() -> None:
     """Pin the data's version, prove it, say what changed."""
 

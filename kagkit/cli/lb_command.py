@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kagkit.cli.options import command as declare
+from kagkit.cli.options import show_examples
 
 EXAMPLES = """
 kagkit lb add exp001 --public 0.77033                  # what the leaderboard shows now
@@ -15,7 +16,7 @@ kagkit lb add exp001/3 --public 0.77033 --private 0.78468
 """
 
 
-@click.group("lb")
+@click.group("lb", epilog=show_examples(EXAMPLES))
 def lb() -> None:
     """Bring the host's scores home, to leaderboard.jsonl."""
 

@@ -19,7 +19,8 @@ def command(name: str, examples: str) -> Callable[[Function], click.Command]:
     """
 
     def declare(function: Function) -> click.Command:
-        decorate: Callable[[Function], click.Command] = click.command(name, None, epilog=_paragraph(examples))
+        epilog = show_examples(examples)
+        decorate: Callable[[Function], click.Command] = click.command(name, None, epilog=epilog)
         settled = decorate(function)
         settled.params += [
             click.Option(
@@ -32,6 +33,7 @@ def command(name: str, examples: str) -> Callable[[Function], click.Command]:
     return declare
 
 
-def _paragraph(examples: str) -> str:
+def show_examples(examples: str) -> str:
+    """Worked examples as the end of a help page, line by line."""
     # \b keeps click from filling the lines into a paragraph.
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())

@@ -52,7 +52,7 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
         start = Path(name)
         workspace = find_workspace(start if start.is_file() else Path.cwd()).for_smoke(given["smoke"])
         with RunDrawing(silent=as_json, explain=given["explain"] or given["dry_run"]) as drawing:
-            for event in run_experiment(workspace, start.name, options):
+            for event in run_experiment(workspace, name, options):
                 drawing.draw(event)
         if drawing.end is not None:
             end = drawing.end

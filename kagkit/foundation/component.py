@@ -67,36 +67,31 @@ def find_function(root: Path, reference: str) -> Function | None:
     Raises:
         ManifestError: No such module or function.
     """
-    name = split_reference(reference)[1]
-    module = _find_module(root, split_reference(reference)[0])
+    place = split_reference(reference)
+    module = _find_module(root, place[0])
     if module is None:
-        found = f"{reference}: no such module"
-        raise ManifestError(found, [Problem(reference, "no such module here, nor installed")])
+        problem = Problem(reference, "no such module here, nor installed")
+        raise ManifestError(f"{reference}: no such module", [problem])
     source = module.source
-    if source and name not in source.bindings and not source.is_open:
+    if source is not None and place[1] not in source.bindings and not source.is_open:
         public = [word for word in source.functions or source.bindings if not word.startswith("_")]
-        hint = did_you_mean(name, public)
-        problem = Problem(reference, "no such function", hint=hint)
+        problem = Problem(reference, "no such function", hint=did_you_mean(place[1], public))
         raise ManifestError(f"{reference}: no such function", [problem])
-    return _follow(root, module, name, frozenset())
+    return _follow(root, place, frozenset())
 
 
-def _follow(
-    root: Path, module: _Module | None, name: str, seen: frozenset[tuple[str, str]]
-) -> Function | None:
-    """The function a name stands for, through imports by name; `seen` ends those that go in a circle."""
-    source = module.source if module else None
-    if module is None or source is None:
+def _follow(root: Path, place: tuple[str, str], seen: frozenset[tuple[str, str]]) -> Function | None:
+    """The function behind a (module, name), through imports by name; `seen` ends those in a circle."""
+    module = _find_module(root, place[0]) if place not in seen else None
+    if module is None or module.source is None:
         return None
-    if name in source.functions:
-        return source.functions[name]
-    for node in source.bindings.get(name, []):
-        for origin, imported in read_import(node, module.package):
-            if (origin, imported) not in seen:
-                place = _find_module(root, origin)
-                found = _follow(root, place, imported, seen | {(origin, imported)})
-                if found is not None:
-                    return found
+    if place[1] in module.source.functions:
+        return module.source.functions[place[1]]
+    for node in module.source.bindings.get(place[1], []):
+        for origin in read_import(node, module.package):
+            found = _follow(root, origin, seen | {place})
+            if found is not None:
+                return found
     return None
 
 

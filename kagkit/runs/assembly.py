@@ -14,7 +14,7 @@ from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import import_function, read_imports
 from kagkit.foundation.environment import fingerprint
-from kagkit.foundation.errors import RunError
+from kagkit.foundation.errors import KagkitError, RunError
 from kagkit.foundation.files import (
     append_json_line,
     commit_folder,
@@ -65,7 +65,7 @@ class _Assembly:
         workspace, name = self.workspace, self.spec.experiment
         # Held from the start: two commands that finish together would write in the same place.
         with held(workspace.work / f"{name}.run.lock"):
-            latest = latest_run(workspace, name)
+            latest = latest_run(workspace, name, complete=self.spec.complete)
             if latest is not None and latest.data["plan_key"] == self.spec.plan_key and is_intact(latest):
                 return
             folders = run_folders(workspace, name)
@@ -100,7 +100,11 @@ class _Assembly:
         scores: list[dict[str, Any]] = []
         for part, path in self._predicted("valid"):
             by_seed.setdefault(part.seed, []).append(path)
-            score, count = self._score(Predictions.open(path))
+            try:
+                score, count = self._score(Predictions.open(path))
+            except KagkitError as error:
+                what = f"seed {part.seed}, fold {part.fold}: {error.summary}"
+                raise type(error)(what, error.problems) from error
             scores.append({"seed": part.seed, "fold": part.fold, "score": score, "rows": count})
         if not by_seed:
             return None, [], None
@@ -207,7 +211,12 @@ class _Assembly:
             "plan_key": spec.plan_key,
             "manifest_sha256": file_sha256(self.aside / "manifest.yaml"),
             "data": spec.versions,
-            "fold_set": {"name": spec.fold_set, "sha256": file_sha256(table), "made": material.folds_told},
+            "fold_set": {
+                "name": spec.fold_set,
+                "sha256": file_sha256(table),
+                "bytes": table.stat().st_size,
+                "made": material.folds_told,
+            },
             "metric": {
                 "score": metric.score,
                 "args": metric.args,

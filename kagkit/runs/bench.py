@@ -100,8 +100,10 @@ class Bench:
             KagkitError: Whatever the job could not do.
         """
         folder = self._workspace.work / f"rows-{key}"
-        write_json(folder / "spec.json", {"key": key, "fold_set": fold_set, "smoke": self._workspace.smoke})
-        self._do("reading the rows", "kagkit.runs.material:take_stock", folder)
+        spec = {"key": key, "fold_set": fold_set, "smoke": self._workspace.smoke}
+        with held(lock_of(folder)):
+            write_json(folder / "spec.json", spec)
+            self._do("reading the rows", "kagkit.runs.material:take_stock", folder)
 
     def assemble(self, spec: AssemblySpec) -> None:
         """Have a run assembled and committed, in a job.
@@ -110,8 +112,9 @@ class Bench:
             KagkitError: Whatever the job could not do.
         """
         folder = self._workspace.work / f"run-{spec.plan_key[:32]}"
-        write_assembly(folder / "spec.json", spec)
-        self._do("assembling the run", "kagkit.runs.assembly:assemble", folder)
+        with held(lock_of(folder)):
+            write_assembly(folder / "spec.json", spec)
+            self._do("assembling the run", "kagkit.runs.assembly:assemble", folder)
 
     def start(self, planned: Planned, *, again: bool) -> bool:
         """Start a task if there is room for it.

@@ -6,11 +6,12 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from kagkit.foundation.errors import KagkitError, Problem, RunError, error_from_json
+from kagkit.foundation.errors import KagkitError, Problem, RunError, error_from_json, samples
 from kagkit.foundation.files import read_json, told_when_unwritable, write_json
 
 REASON = "error.json"
@@ -60,6 +61,40 @@ def reason_of(folder: Path, what: str, ending: str) -> KagkitError:
             with suppress(ValueError, KeyError, TypeError):
                 return error_from_json(json.loads(last))
         return RunError(f"{what} failed", [Problem(what, ending, hint=f"{log} below runs/")])
+
+
+def join_failures(failed: Mapping[str, KagkitError]) -> KagkitError:
+    """One error for all tasks that failed, which tells once what several of them stumbled over.
+
+    Args:
+        failed: Why each failed, by its label; at least one.
+
+    Example:
+        >>> alike = RunError("no", [Problem("fit.py line 3", "ValueError: x")])
+        >>> print(join_failures({"train fold 0": alike, "train fold 1": alike}))
+        2 tasks failed: train fold 0, train fold 1
+          fit.py line 3 (train fold 0 and 1 more): ValueError: x
+    """
+    if len(failed) == 1:
+        label, error = next(iter(failed.items()))
+        summary = error.summary if label in error.summary else f"{label}: {error.summary}"
+        return type(error)(summary, error.problems)
+    alike: dict[Problem, list[tuple[str, Problem]]] = {}
+    for label, error in sorted(failed.items()):
+        for problem in error.problems:
+            # A hint names the log, which is another one for each task.
+            alike.setdefault(replace(problem, hint=""), []).append((label, problem))
+    kinds = {type(error) for error in failed.values()}
+    kind = kinds.pop() if len(kinds) == 1 else RunError
+    return kind(
+        f"{len(failed)} tasks failed: {samples(sorted(failed))}", [_first(told) for told in alike.values()]
+    )
+
+
+def _first(alike: list[tuple[str, Problem]]) -> Problem:
+    label, problem = alike[0]
+    others = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+    return replace(problem, where=f"{problem.where} ({label}{others})")
 
 
 def scrub_log(log: Path, root: Path) -> None:

@@ -48,15 +48,15 @@ class Handing:
 
     def task(self) -> Task:
         """The task as the recipe sees it; only `train` gets rows with targets."""
-        training = self.spec.kind == "train"
-        return Task(
-            self.work / "events.jsonl", self._labelled_rows if training else None, **self._facts(training)
-        )
+        spec = self.spec
+        training = spec.kind == "train"
+        part = _part_of(spec.row_sets[0]) if spec.kind == "predict" else spec.part
+        rows = self._labelled_rows if training else None
+        return Task(self.work / "events.jsonl", rows, part=part, **self._facts(training))
 
     def predict_task(self, row_set: str) -> Task:
         """The task as `predict` sees it: no rows but those it is given, no training table."""
-        facts = self._facts(training=False) | {"row_set": row_set}
-        return Task(self.work / "events.jsonl", None, **facts)
+        return Task(self.work / "events.jsonl", None, part=_part_of(row_set), **self._facts(training=False))
 
     def part_rows(self) -> pd.DataFrame:
         """The rows of the part that `prepare` is for, without targets."""
@@ -114,3 +114,8 @@ class Handing:
         from kagkit.data import rows
 
         return rows.without_targets(frame, self._targets)
+
+
+def _part_of(row_set: str) -> str:
+    """The part a row set is of: held-out rows are training rows."""
+    return f"stage{STAGE}/{'train' if row_set == 'valid' else 'test'}"

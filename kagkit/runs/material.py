@@ -101,7 +101,9 @@ def material_file(workspace: Workspace, key: str, fold_set: str) -> Path | None:
 def cached_material(workspace: Workspace, key: str, fold_set: str) -> Material | None:
     """The material of these rows and folds, where it was made before and its rows are still cached."""
     path = material_file(workspace, key, fold_set)
-    if path is None or not path.exists() or not (path.parent / "test.arrow").exists():
+    if path is None or not path.exists():
+        return None
+    if not all((path.parent / f"{split}.arrow").exists() for split in ("train", "test")):
         return None
     try:
         data = read_json(path)
@@ -174,7 +176,8 @@ def take_stock(spec_path: str) -> int:
     workspace = Workspace(root, smoke=spec["smoke"])
 
     def make() -> None:
-        make_material(workspace, spec["key"], spec["fold_set"])
+        if cached_material(workspace, spec["key"], spec["fold_set"]) is None:  # another kagkit was faster
+            make_material(workspace, spec["key"], spec["fold_set"])
 
     return guard(make, root, (root / spec_path).parent, "reading the rows")
 
@@ -212,19 +215,32 @@ def _settle_folds(
 
     competition = workspace.competition
     scheme = choosing.choose(scheme_of(competition, name), frame, targets, competition.rows.group)
+    # Whoever makes the folds, groups stay whole; time alone cuts through them.
+    group = None if scheme.scheme == "time" else scheme.group or competition.rows.group
     function: Any = import_function(workspace.root, scheme.function) if scheme.function else None
     path = workspace.fold_file(name)
     if path.exists():
         fold_of = folds.read(path, competition.rows.key)
-        if len(frame.index.difference(fold_of.index)):
+        _refuse_another_number(fold_of, scheme, f"folds/{name}.csv")
+        own = scheme.file or scheme.function
+        if own or len(frame.index.difference(fold_of.index)):
             fold_of = dealing.extend(fold_of, frame, scheme, function, workspace.root)
             folds.write(path, fold_of)
     else:
         fold_of = dealing.make(frame, scheme, function, workspace.root)
-        folds.check(fold_of, frame, scheme.group)
+        folds.check(fold_of, frame, group)
         folds.write(path, fold_of)
-    folds.check(fold_of, frame, scheme.group)
+    folds.check(fold_of, frame, group)
     return fold_of, choosing.describe(scheme)
+
+
+def _refuse_another_number(fold_of: pd.Series[int], scheme: Scheme, where: str) -> None:
+    """The table rules once it is written; a scheme that says another number of folds would not be heeded."""
+    there = int(fold_of.max()) + 1
+    if scheme.n != there and not (scheme.file or scheme.function):
+        hint = f"old rows never move: give the new set a name of its own, or say n: {there}"
+        problem = Problem(where, f"{there} folds", f"{scheme.n}, as competition.yaml says", hint)
+        raise DataError(f"{where} was made otherwise", [problem])
 
 
 def _fold_digests(frame: pd.DataFrame, fold_of: pd.Series[int], scheme: Scheme) -> dict[str, FoldDigests]:

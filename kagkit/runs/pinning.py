@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from kagkit.data.versions import Change, pin, read_lock, verify
 from kagkit.foundation.errors import DataError, Problem
-from kagkit.runs.record import experiments_with_runs, read_run, run_folders
+from kagkit.runs.record import Run, experiments_with_runs, read_run, run_folders
 from kagkit.workspace.layout import Workspace
 
 
@@ -57,6 +58,15 @@ def settle_data(workspace: Workspace, sources: Sequence[str]) -> Pins:
         parts={source: {part: p.sha256 for part, p in locked[source].parts.items()} for source in sources},
         notes=tuple(notes),
     )
+
+
+def compare_folds(workspace: Workspace, run: Run) -> tuple[str, ...]:
+    """Say, in words, where old rows of a run's fold set moved since; new rows below them move nothing."""
+    made = run.data["fold_set"]
+    path = workspace.fold_file(made["name"])
+    if not path.exists() or sha256(path.read_bytes()[: made["bytes"]]).hexdigest() == made["sha256"]:
+        return ()
+    return (f"folds/{path.name}: old rows changed since {run.name}; CVs before and after do not compare",)
 
 
 def _problem(change: Change) -> Problem:

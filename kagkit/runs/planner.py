@@ -273,7 +273,8 @@ class Planner:
         }
         if "files" in self.versions["stage1"]:
             ingredients["data files"] = self.versions["stage1"]["files"]
-        code = recipe.code(*functions) | experiment.declared_code()
+        own = recipe.code(*functions)
+        code = own | experiment.declared_code()
         ingredients |= {f"code {name}": digest for name, digest in code.items()}
         spec = TaskSpec(
             key="",
@@ -284,6 +285,8 @@ class Planner:
             args={name: args.get(name, {}) for name in ("prepare", "train", "load", "predict")},
             seed=seed,
             fold=fold,
+            functions=tuple(name for name in functions if name in recipe.functions),
+            source=digest_of(own),
             rows=self.material.key,
             fold_set=manifest.folds.set,
             prepared={part: stored.folder.name for part, stored in prepared.items()},

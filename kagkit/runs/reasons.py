@@ -41,7 +41,7 @@ class History:
             `missing`, `changed: args.lr`, `failed before`, `interrupted`, `damaged`, or what it read.
         """
         if stored is not None:
-            return f"read {', '.join(stored.record.undeclared)}, which the manifest does not declare"
+            return f"read {', '.join(stored.record.undeclared)}, which `code:` does not declare"
         if is_damaged(self.workspace.tasks, spec.key):
             return "damaged"
         work = self.workspace.work / spec.key

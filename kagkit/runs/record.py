@@ -58,7 +58,7 @@ def read_run(folder: Path) -> Run:
         ReproductionError: There is no record, it is damaged, or of another format.
     """
     match = FOLDER.match(folder.name)
-    where = f"{folder.parent.name}/{folder.name}/{RECORD}"
+    where = f"runs/{folder.parent.name}/{folder.name}/{RECORD}"
     hint = "bring the file back from a copy, or move the folder away; other runs do not need it"
     try:
         data = read_json(folder / RECORD)

@@ -21,8 +21,9 @@ from kagkit.runs.events import (
     TaskFailed,
     TaskStarted,
 )
+from kagkit.runs.failing import join_failures
 from kagkit.runs.material import Material, cached_material, rows_key
-from kagkit.runs.pinning import Pins, settle_data
+from kagkit.runs.pinning import Pins, compare_folds, settle_data
 from kagkit.runs.planner import Choice, Planned, Planner
 from kagkit.runs.record import Run, is_intact, latest_run
 from kagkit.runs.store import Stored
@@ -76,7 +77,12 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     yield from (Noted(note) for note in pins.notes)
     with Bench(workspace, experiment, options.gpus) as bench:
         material = yield from _material(workspace, experiment, pins, bench)
-        previous = latest_run(workspace, experiment.name)
+        # A partial run is no yardstick where there is a whole one.
+        previous = latest_run(workspace, experiment.name, complete=True) or latest_run(
+            workspace, experiment.name
+        )
+        if previous is not None:
+            yield from (Noted(note) for note in compare_folds(workspace, previous))
         planner = Planner(workspace, experiment, material, pins.parts, previous, options.choice)
         yield from _Drive(planner, pins, bench, options, began).run()
 
@@ -221,31 +227,36 @@ class _Drive:
         return self._planner.predicts(planned.spec, stored, self._prepared())
 
     def _failure(self) -> KagkitError:
-        failed = self._outcome.failed
-        problems = [problem for error in failed.values() for problem in error.problems]
-        done = len(self._outcome.done)
-        kind = type(next(iter(failed.values())))
-        if len(failed) == 1:
-            summary = next(iter(failed.values())).summary
-        else:
-            kind, summary = RunError, f"{len(failed)} tasks failed: {', '.join(failed)}"
-        return kind(f"{summary}; {done} finished tasks are kept", problems)
+        error = join_failures(self._outcome.failed)
+        return type(error)(
+            f"{error.summary}; {len(self._outcome.done)} finished tasks are kept", error.problems
+        )
 
     def _assemble(self) -> Iterator[Event]:
         workspace, name = self._planner.workspace, self._planner.experiment.name
         done = [stored for _, stored in self._outcome.done.values()]
+        yield from self._undeclared_reads(done)
         plan_key = self._planner.plan_key(done)
-        previous = self._planner.previous
+        previous = latest_run(workspace, name, complete=self._planner.complete)
         if previous is not None and previous.data["plan_key"] == plan_key and is_intact(previous):
             refresh_lock(workspace, previous)
             yield self._nothing_new(previous)
             return
         self._bench.assemble(self._assembly(plan_key))
-        run = latest_run(workspace, name)
+        run = latest_run(workspace, name, complete=self._planner.complete)
         if run is None:
             raise RunError(f"the run of {name} was not written")
         refresh_lock(workspace, run)
         yield RunMade(run, self._counts(), time.monotonic() - self._began)
+
+    def _undeclared_reads(self, done: list[Stored]) -> Iterator[Event]:
+        files = sorted({file for stored in done for file in stored.record.undeclared})
+        if files:
+            line = f"code: [{', '.join(files)}]"
+            yield Noted(
+                f"{', '.join(files)}: read and not declared, so these tasks are done again every time; "
+                f"add `{line}` to {self._planner.experiment.path.name}"
+            )
 
     def _nothing_new(self, previous: Run) -> Event:
         if self._options.restart:

@@ -26,6 +26,8 @@ class TaskSpec:
         fold: The held-out fold; None for a fit on all rows, and for `prepare`.
         part: For `prepare`: `stage1/train` or `stage1/test`.
         row_sets: What to predict: `valid`, `test`. A `train` that keeps predictions alone predicts too.
+        functions: The recipe's functions it calls.
+        source: A digest of their code when the plan was made.
         rows: The key of the cached rows.
         fold_set: The name of the fold set.
         weights: The folder of the train task whose weights are used, relative to the tasks' folder.
@@ -48,6 +50,8 @@ class TaskSpec:
     args: dict[str, dict[str, Any]]
     seed: int
     fold: int | None
+    functions: tuple[str, ...]
+    source: str
     rows: str
     fold_set: str
     part: str | None = None
@@ -82,5 +86,5 @@ def write_spec(path: Path, spec: TaskSpec) -> None:
 def read_spec(path: Path) -> TaskSpec:
     """Read a spec that `write_spec` wrote."""
     data = read_json(path)
-    tuples = {name: tuple(data[name]) for name in ("row_sets", "sources", "code")}
+    tuples = {name: tuple(data[name]) for name in ("functions", "row_sets", "sources", "code")}
     return TaskSpec(**{**data, **tuples})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from kagkit.foundation.files import (
 )
 
 RECORD = "task.json"
+# All that a finished task keeps. Where the spec is gone from an unfinished one, the task is finished.
+LASTING = ("out", "spec.json", RECORD, "events.jsonl", "log.txt")
 KEY_LENGTH = 32
 
 
@@ -106,12 +108,12 @@ def commit_task(work: Path, tasks: Path, record: TaskRecord) -> Stored:
         other bytes is kept beside the first under the next free number.
     """
     write_json(work / RECORD, asdict(record))
-    for stale in ("checkpoint", "spec.json", "error.json", "holder.json"):
-        target = work / stale
-        if target.is_dir():
-            shutil.rmtree(target)
+    # Beside the checkpoint there may be files that a crash left half written.
+    for path in [path for path in work.iterdir() if path.name not in LASTING]:
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            target.unlink(missing_ok=True)
+            path.unlink()
     number = 1
     while True:
         final = tasks / (record.key if number == 1 else f"{record.key}.{number}")
@@ -181,7 +183,10 @@ def read_task(folder: Path) -> TaskRecord:
 
 def verify_task(stored: Stored) -> list[Problem]:
     """Read every byte a task left and name what differs from its record."""
-    return verify_files(stored.out, f"runs/.tasks/{stored.folder.name}", stored.record.files)
+    folder = f"runs/.tasks/{stored.folder.name}"
+    hint = f"remove {folder}; the next run does the task again"
+    problems = verify_files(stored.out, folder, stored.record.files)
+    return [replace(problem, hint=hint) for problem in problems]
 
 
 def verify_files(folder: Path, name: str, files: Sequence[Kept]) -> list[Problem]:

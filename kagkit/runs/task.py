@@ -25,6 +25,7 @@ class Task:
         seed: The seed of this task; python, numpy and torch are seeded with it already.
         fold: The fold that is held out; None when fitting on all rows.
         stage: 1 or 2.
+        part: In `prepare` and `predict`: the part its rows are of, `stage1/train` or `stage1/test`.
         data: Paths by source; `data["main"].files` are the stage's.
         prepared: What `prepare` left, by part: `prepared["stage1/train"]` is a folder.
         assets: Files the manifest names, by name.
@@ -38,6 +39,7 @@ class Task:
     seed: int
     fold: int | None
     stage: int
+    part: str | None
     data: Mapping[str, DataPaths]
     prepared: Mapping[str, Path]
     assets: Mapping[str, Path]

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kagkit.foundation.component import read_imports
+from kagkit.foundation.component import code_of, read_imports
 from kagkit.foundation.errors import Problem, ReproductionError, RunError
-from kagkit.foundation.files import append_json_line, held, told_when_unwritable, write_json
+from kagkit.foundation.files import append_json_line, digest_of, held, told_when_unwritable, write_json
 from kagkit.runs.exactness import prepare_numerics
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
@@ -67,6 +67,7 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     _verify_inputs(handing)
     watch.start()
     recipe = _import_recipe(workspace.root, spec)
+    _refuse_other_code(workspace.root, spec)
     contents = STEPS[spec.kind](recipe, spec, handing)
     undeclared = watch.undeclared()
     if spec.kind != "predict":
@@ -138,6 +139,13 @@ def _run_file(root: Path, file: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _refuse_other_code(root: Path, spec: TaskSpec) -> None:
+    """A recipe edited while the run goes on must not give results under the key of the older code."""
+    if digest_of(code_of(root, spec.recipe, spec.functions)) != spec.source:
+        problem = Problem(spec.recipe, "changed since the plan was made", hint="run the same command again")
+        raise RunError(f"{spec.label}: the code changed while the run was going on", [problem])
 
 
 def _prepare(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kagkit.foundation.component import code_of
 from kagkit.foundation.errors import Problem, did_you_mean
+from kagkit.foundation.files import canonical_json
 from kagkit.foundation.sources import REQUIRED, Argument, Function, read_source
 
 SHAPES = {
@@ -106,13 +107,13 @@ def _argument_problems(recipe: Recipe, name: str, value: Any, where: str) -> Ite
         argument = function.keywords[name]
         kind = _declared_type(argument)
         if kind and not _fits(value, kind):
-            shown = f'"{value}"' if isinstance(value, str) else f"{value}"
-            place = f"{function.file} line {argument.line}"
+            declared = f"{name}: {argument.annotation}" if argument.annotation else name
             yield Problem(
                 where,
-                f"args.{name}: found {shown}",
+                f"args.{name}: found {canonical_json(value)}",
                 TYPE_WORDS[kind],
-                f"{place}: {function.name} declares {name} = {argument.default!r}",
+                f"{function.file} line {argument.line}: {function.name} declares {declared}"
+                f" = {argument.default!r}",
             )
             return
 

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from kagkit.foundation.environment import fingerprint, numeric_environment
+
+TOLD = """
+import json, sys
+from kagkit.foundation.environment import fingerprint
+found = fingerprint()
+assert not {"numpy", "pandas", "torch"} & set(sys.modules), "a package was imported"
+print(json.dumps(found))
+"""
+
+
+def told_by_a_new_process(**variables: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", TOLD], env=os.environ | variables, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_fingerprint_holds_no_user_host_or_path() -> None:
+    told = told_by_a_new_process(USER="ann-the-user", LOGNAME="ann-the-user", HOME="/home/ann-the-user")
+    assert "ann-the-user" not in told
+    words = leaves(json.loads(told)) | leaves(fingerprint())
+    assert words.isdisjoint({socket.gethostname(), platform.node(), getpass.getuser()})
+    assert not [word for word in words if word.startswith(("/", "~"))]
+
+
+def leaves(value: object) -> set[str]:
+    if isinstance(value, dict):
+        return {leaf for pair in value.items() for part in pair for leaf in leaves(part)}
+    return {str(value)}
+
+
+def test_the_fingerprint_tells_versions_and_numeric_switches_without_importing_anything() -> None:
+    found = json.loads(told_by_a_new_process(CUBLAS_WORKSPACE_CONFIG=":4096:8", SECRET_TOKEN="abc"))
+    assert found["python"] == platform.python_version()
+    assert found["packages"]["numpy"] == __import__("numpy").__version__
+    assert found["switches"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert "SECRET_TOKEN" not in json.dumps(found)
+
+
+def test_a_package_that_is_not_there_is_told_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kagkit.foundation.environment.PACKAGES", ("numpy", "no-such-package"))
+    packages = fingerprint.__wrapped__()["packages"]
+    assert packages["no-such-package"] is None
+    assert packages["numpy"]
+
+
+@pytest.mark.parametrize("determinism", ["exact", "seeded", "off"])
+def test_every_numeric_library_gets_the_same_number_of_threads(determinism: str) -> None:
+    variables = numeric_environment(3, determinism)
+    threads = {value for name, value in variables.items() if name.endswith("_NUM_THREADS")}
+    assert threads == {"3"}
+    assert variables["PYTHONHASHSEED"] == "0"
+    assert ("CUBLAS_WORKSPACE_CONFIG" in variables) == (determinism == "exact")
