@@ -60,13 +60,19 @@ def settle_data(workspace: Workspace, sources: Sequence[str]) -> Pins:
     )
 
 
-def compare_folds(workspace: Workspace, run: Run) -> tuple[str, ...]:
-    """Say, in words, where old rows of a run's fold set moved since; new rows below them move nothing."""
+def refuse_moved_folds(workspace: Workspace, run: Run) -> None:
+    """Stop where old rows of a run's fold set moved since; new rows below them move nothing.
+
+    Raises:
+        DataError: The fold table is not the one the run was made with, nor a longer one.
+    """
     made = run.data["fold_set"]
     path = workspace.fold_file(made["name"])
     if not path.exists() or sha256(path.read_bytes()[: made["bytes"]]).hexdigest() == made["sha256"]:
-        return ()
-    return (f"folds/{path.name}: old rows changed since {run.name}; CVs before and after do not compare",)
+        return
+    hint = f"bring folds/{path.name} back (git checkout), or make other folds under another name"
+    found = f"old rows changed since {run.name}: its CV and a new one would not compare"
+    raise DataError("folds never change once written", [Problem(f"folds/{path.name}", found, hint=hint)])
 
 
 def _problem(change: Change) -> Problem:

@@ -23,7 +23,7 @@ from kagkit.runs.events import (
 )
 from kagkit.runs.failing import join_failures
 from kagkit.runs.material import Material, cached_material, rows_key
-from kagkit.runs.pinning import Pins, compare_folds, settle_data
+from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Choice, Planned, Planner
 from kagkit.runs.record import Run, is_intact, latest_run
 from kagkit.runs.store import Stored
@@ -82,7 +82,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
             workspace, experiment.name
         )
         if previous is not None:
-            yield from (Noted(note) for note in compare_folds(workspace, previous))
+            refuse_moved_folds(workspace, previous)
         planner = Planner(workspace, experiment, material, pins.parts, previous, options.choice)
         yield from _Drive(planner, pins, bench, options, began).run()
 

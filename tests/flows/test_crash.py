@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kagkit.foundation.environment import numeric_environment
 from kagkit.foundation.files import read_json
 from kagkit.runs.record import read_run, verify_run
 from kagkit.runs.store import Stored, read_task, verify_task
@@ -151,7 +152,7 @@ def _sweep(shop: Workshop, entry: str, spec: str) -> list[dict[str, Any]]:
 
 def _kill_points(shop: Workshop, *words: str) -> str:
     variables = {"TOY_DIARY": str(shop.diary), "TOY_PAUSE": "0", "CUDA_VISIBLE_DEVICES": ""}
-    variables |= {"OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+    variables |= {"JE_ARROW_MALLOC_CONF": "background_thread:false"} | numeric_environment(1, "exact")
     return subprocess.run(
         [sys.executable, "-m", "tests.flows.kill_points", str(shop.root), *words],
         env=os.environ | variables,
