@@ -7,25 +7,57 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 from click.testing import CliRunner
 
 from kagkit.cli import kagkit
-from kagkit.workspace.competition import Competition
-from kagkit.workspace.manifest import Manifest
+from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, Stage, SubmissionFormat
+from kagkit.workspace.manifest import Asset, FoldChoice, Making, Manifest, Resources, Saving
+from kagkit.workspace.schemes import Scheme
 from tests.floors import ROOT
 
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.(?:py|yaml))\b")
 WORKSPACE = re.compile(r"^<!-- workspace: ([\w-]+)", re.MULTILINE)
+KEYS = re.compile(r"(<!-- keys: (\w+) -->\n).*?(<!-- /keys -->)", re.DOTALL)
+WORDS = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Any: "any value"}
+# The classes that read YAML, each with the heading of manifest.md it stands under.
+SECTIONS: dict[Any, str] = {
+    Competition: "competitionyaml",
+    Rows: "rows",
+    Metric: "metric",
+    SubmissionFormat: "submission",
+    Stage: "stages",
+    Scheme: "folds",
+    FurtherSource: "data",
+    Manifest: "a-manifest",
+    FoldChoice: "folds-of-a-manifest",
+    Making: "submission-of-a-manifest",
+    Asset: "assets",
+    Resources: "resources",
+    Saving: "save",
+}
+COMMANDS = """\
+# Commands
+
+What each command prints when it is asked for help, to the letter. [running.md](running.md) shows them at
+work.
+
+- `kagkit` finds the workspace, the folder of competition.yaml, from the current folder upward;
+  `kagkit -C DIR` starts in another one.
+- `EXP` is a manifest's name or path. `RUN` is `exp001` for its latest complete run, `exp001/3`, or a run's
+  folder.
+- `--json` prints one JSON document on standard output, and nothing else there. `--debug` shows stack traces.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,3 +108,123 @@ def workspaces_of(text: str) -> dict[str, list[Block]]:
         if before:
             found[before[-1]].append(block)
     return found
+
+
+# --- commands.md ---
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command by its words, in the order of work: `check`, `data`, `data pin`."""
+    return dict(_commands_below(kagkit, ""))
+
+
+def _commands_below(group: click.Group, words: str) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None:
+            yield f"{words}{name}", command
+        if isinstance(command, click.Group):
+            yield from _commands_below(command, f"{words}{name} ")
+
+
+def help_of(words: str) -> str:
+    """What `kagkit WORDS --help` prints on a terminal of 80 columns."""
+    asked = CliRunner().invoke(kagkit, [*words.split(), "--help"], prog_name="kagkit", terminal_width=80)
+    return asked.output
+
+
+def commands_page() -> str:
+    """docs/commands.md."""
+    rows = [
+        f"| [`kagkit {words}`](#kagkit-{words.replace(' ', '-')}) | {_first_sentence(command)} |"
+        for words, command in commands().items()
+        if not isinstance(command, click.Group)
+    ]
+    sections = ["", *commands()]
+    return "\n".join(
+        [COMMANDS, "| command | does |", "|---|---|", *rows, ""]
+        + [f"## {f'kagkit {words}'.strip()}\n\n```text\n{help_of(words)}```\n" for words in sections]
+    )
+
+
+def _first_sentence(command: click.Command) -> str:
+    return " ".join(str(command.help).split("\n\n")[0].split())
+
+
+# --- the tables of manifest.md ---
+
+
+def attributes_of(cls: type[Any]) -> dict[str, str]:
+    """What a class's docstring says of each of its attributes."""
+    _, _, section = (inspect.getdoc(cls) or "").partition("Attributes:\n")
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def key_table(cls: type[Any]) -> str:
+    """The keys of a mapping in YAML, from the dataclass that reads it."""
+    hints, told = get_type_hints(cls), attributes_of(cls)
+    rows = [
+        f"| `{field.name}` | {_kind(hints[field.name])} | {_default(field)} | {told[field.name]} |"
+        for field in dataclasses.fields(cls)
+    ]
+    return "\n".join(["| key | takes | default | what it says |", "|---|---|---|---|", *rows, ""])
+
+
+def _kind(hint: Any) -> str:
+    """A type as readers of YAML know it."""
+    args = [arg for arg in get_args(hint) if arg is not type(None)]
+    origin = get_origin(hint)
+    if origin is None:
+        return WORDS.get(hint) or f"[keys](#{SECTIONS[hint]})"
+    if origin is Literal:
+        return ", ".join(f"`{arg}`" for arg in args)
+    if origin is tuple:
+        return f"list: {_kind(args[0])}"
+    if origin is dict:
+        return f"names: {_kind(args[1])}"
+    return " or ".join(_kind(arg) for arg in args)
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    """A default as it would be written; nothing where leaving the key out leaves it out."""
+    if field.default is dataclasses.MISSING:
+        return "needed" if field.default_factory is dataclasses.MISSING else ""
+    if field.default in (None, (), "") or dataclasses.is_dataclass(field.default):
+        return ""
+    value = list(field.default) if isinstance(field.default, tuple) else field.default
+    # JSON is YAML in one line, but for the quotes that nobody writes.
+    return f"`{json.dumps(value).replace(chr(34), '')}`"
+
+
+def with_key_tables(text: str) -> str:
+    """A page with the table of each class between its markers."""
+    classes = {cls.__name__: cls for cls in SECTIONS}
+    return KEYS.sub(lambda match: f"{match[1]}{key_table(classes[match[2]])}{match[3]}", text)
+
+
+def behind() -> dict[Path, str]:
+    """The pages that are not as they would be generated, each with what it should be."""
+    manifest = DOCS / "manifest.md"
+    wanted = {
+        DOCS / "commands.md": commands_page(),
+        manifest: with_key_tables(manifest.read_text(encoding="utf-8")),
+    }
+    return {
+        path: text
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    }
+
+
+def main() -> None:
+    """Say which pages are behind, or bring them up to date."""
+    for path, text in behind().items():
+        sys.stdout.write(f"{path.relative_to(ROOT).as_posix()}\n")
+        if "--write" in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -174,16 +174,18 @@ def test_members_that_differ_in_columns_types_or_keys_are_named(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("values", "how", "told"),
+    ("values", "how", "told", "hint"),
     [
-        (["x"] * 4, "mean", "text cannot be combined by mean"),
-        ([np.ones((1, 4))] * 4, "mean", r"list<float64\[4\]> cannot be combined by mean"),
-        (np.zeros((4, 2)), "rank_mean", r"float64\[2\] cannot be combined by rank_mean"),
+        (["x"] * 4, "mean", "text cannot be combined by mean", "write combine: module:function"),
+        ([np.ones((1, 4))] * 4, "mean", r"list<float64\[4\]> cannot be combined by mean", "fit: both"),
+        (np.zeros((4, 2)), "rank_mean", r"float64\[2\] cannot be combined by rank_mean", "combine: mean"),
     ],
 )
-def test_what_has_no_mean_says_to_write_a_function(tmp_path: Path, values: Any, how: str, told: str) -> None:
+def test_what_cannot_be_combined_so_is_told_a_way_that_leads_on(
+    tmp_path: Path, values: Any, how: str, told: str, hint: str
+) -> None:
     members = [member(tmp_path, values), member(tmp_path, values)]
-    with pytest.raises(DataError, match=rf"{told}.*\n.*write combine: module:function"):
+    with pytest.raises(DataError, match=rf"{told}.*\n.*hint: {hint}"):
         combine(tmp_path / "out", members, how)
 
 

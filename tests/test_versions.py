@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from kagkit.data import surveys
 from kagkit.data.listings import Change, Entry, Listing, compare, read_listing, write_listing
-from kagkit.data.surveys import CACHE, RACY_NS, survey
+from kagkit.data.surveys import CACHE, RACY_NS, Glance, glance, survey
 from kagkit.data.versions import LOCK, pin, read_lock, verify
 from kagkit.foundation.errors import DataError
 from kagkit.foundation.files import CHUNK
@@ -389,6 +389,49 @@ def test_memory_keeps_every_source_and_forgets_files_that_are_gone(root: Path) -
     kept = json.loads((root / CACHE).read_text().splitlines()[1])
     assert {source: len(files) for source, files in kept.items()} == {"stage1": 4, "chexpert": 1}
     assert str(root) not in (root / CACHE).read_text()
+
+
+def test_a_glance_says_what_a_survey_would_say(root: Path) -> None:
+    assert glance(root, "s", STAGE1) is None
+    rest()
+    listing = survey(root, "s", STAGE1).listing
+    size = sum(entry.size for entry in listing.entries)
+    assert glance(root, "s", STAGE1) == Glance(listing.version, 5, size)
+    assert glance(root, "other", STAGE1) is None
+    assert glance(root, "s", {"files": STAGE1["files"]}) is None
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        lambda images: (images / "a.png").write_bytes(b"content of x.png"),
+        lambda images: os.utime(images / "a.png", (1, 1)),
+        lambda images: (images / "a.png").unlink(),
+        lambda images: (images / "a.png").rename(images / "z.png"),
+        lambda images: (images / "new.png").touch(),
+        lambda images: shutil.copy2(images / "a.png", images / "b.png"),
+    ],
+)
+def test_a_glance_sees_whatever_was_touched(root: Path, touch: Callable[[Path], object]) -> None:
+    rest()
+    survey(root, "s", STAGE1)
+    assert glance(root, "s", STAGE1) is not None
+    touch(root / "data/stage1/images")
+    assert glance(root, "s", STAGE1) is None
+
+
+def test_a_glance_does_not_trust_young_files(root: Path) -> None:
+    survey(root, "s", STAGE1)
+    assert glance(root, "s", STAGE1) is None
+
+
+def test_a_glance_at_a_memory_of_another_format_says_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest()
+    survey(root, "s", STAGE1)
+    monkeypatch.setattr(surveys, "CACHE_FORMAT", 2)
+    assert glance(root, "s", STAGE1) is None
 
 
 def test_a_file_that_becomes_a_table_is_read_again_for_its_line_ends(root: Path) -> None:

@@ -10,6 +10,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+from kagkit.foundation.files import file_sha256, write_json
 from kagkit.foundation.strictyaml import dump_yaml
 
 COMPETITION: dict[str, Any] = {
@@ -27,6 +28,24 @@ COMPETITION: dict[str, Any] = {
     },
 }
 MANIFEST: dict[str, Any] = {"kagkit": 1, "recipe": "mean.py"}
+RECORD: dict[str, Any] = {
+    "kagkit": 1,
+    "competition": "toy",
+    "stage": 1,
+    "note": "",
+    "complete": True,
+    "plan_key": "0" * 64,
+    "manifest_sha256": "0" * 64,
+    "data": {"stage1": "0" * 64},
+    "fold_set": {"name": "main", "sha256": "0" * 64, "bytes": 0, "made": "2 folds"},
+    "metric": {"score": "kagkit.metrics:accuracy", "args": {}, "greater_is_better": True},
+    "cv": 0.5,
+    "cv_std": 0.1,
+    "coverage": 1.0,
+    "folds": [],
+    "weights": [],
+    "tasks": [],
+}
 RECIPE = '''"""Guess 1 where column `a` is above the mean of the rows trained on."""
 
 import json
@@ -81,6 +100,20 @@ def write_data(root: Path, rows: int = 40, seed: int = 0) -> None:
     _write_csv(root / "data/train.csv", train)
     _write_csv(root / "data/test.csv", [{k: v for k, v in row.items() if k != "label"} for row in test])
     _write_csv(root / "data/sample_submission.csv", [{"id": row["id"], "label": 0} for row in test])
+
+
+def write_run(root: Path, name: str = "exp001", number: int = 1, **facts: Any) -> Path:
+    """A run directory as if it had been run: its submission is the sample, its record says `facts`."""
+    folder = root / "runs" / name / f"{number:03d}-{number:08x}"
+    sample = (root / "data/sample_submission.csv").read_bytes()
+    folder.mkdir(parents=True)
+    (folder / "submission.csv").write_bytes(sample)
+    (folder / "events.jsonl").write_text("")
+    submission = {"sha256": file_sha256(folder / "submission.csv"), "rows": sample.count(b"\n") - 1}
+    files = [{"name": "submission.csv", "sha256": submission["sha256"], "bytes": len(sample)}]
+    record = {"experiment": name, "number": number, "files": files, "submission": submission}
+    write_json(folder / "record.json", RECORD | record | facts)
+    return folder
 
 
 def _row(number: int, numbers: random.Random) -> dict[str, Any]:

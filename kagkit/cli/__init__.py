@@ -23,6 +23,10 @@ COMMANDS = {
 INTERRUPTED = 130
 
 
+class ReaderLeftError(Exception):
+    """Whoever read our output has gone: `kagkit compare | head -1`."""
+
+
 class Commands(click.Group):
     """The commands, imported only when they are called."""
 
@@ -36,6 +40,13 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"kagkit.cli.{cmd_name}_command").command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a reader who left the pipe is no error, though click would end with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeftError from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -76,21 +87,31 @@ def main(arguments: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = kagkit.main(words, prog_name="kagkit", standalone_mode=False)
-    except KagkitError as error:
-        code = _tell(error, words)
-    except click.UsageError as error:
-        code = _tell_usage(error, words)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo("\ninterrupted: what was finished is kept; run the same command to go on", err=True)
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away (`kagkit compare | head`): nothing is left to say, not even at exit.
+        code = _run(words)
+        sys.stdout.flush()
+    except (ReaderLeftError, BrokenPipeError):
+        # Nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run a command and tell what went wrong; the exit code."""
+    try:
+        code = kagkit.main(words, prog_name="kagkit", standalone_mode=False)
+    except KagkitError as error:
+        return _tell(error, words)
+    except click.UsageError as error:
+        return _tell_usage(error, words)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("\ninterrupted: what was finished is kept; run the same command to go on", err=True)
+        return INTERRUPTED
+    except (ReaderLeftError, BrokenPipeError):
+        raise
     except Exception as error:
-        code = _tell_unexpected(error, words)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _tell_unexpected(error, words)
+    return code if isinstance(code, int) else 0
 
 
 def _tell(error: KagkitError, words: list[str]) -> int:

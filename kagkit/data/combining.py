@@ -17,7 +17,11 @@ from kagkit.data.predictions import Predictions, Written, write
 from kagkit.foundation.errors import DataError, ManifestError, Problem, did_you_mean
 
 Combiner = Callable[[list[pd.DataFrame]], pd.DataFrame]
-OWN_FUNCTION = "write combine: module:function, which gets a list of tables"
+HINTS = {
+    "scalar": "write combine: module:function, which gets a list of tables",
+    "array": "combine: mean",
+    "ragged": "fit: both and one seed, where a single fit predicts the test rows and nothing is combined",
+}
 
 
 def concatenate(path: Path, members: Sequence[Predictions]) -> Written:
@@ -174,10 +178,8 @@ def _kind_problems(member: Predictions, how: str | Combiner) -> list[Problem]:
         fit = kind == "scalar" or (kind == "array" and how == "mean")
         if not fit or (dtype == "text" and isinstance(how, str)):
             found = f"{dtype} cannot be combined by {how if isinstance(how, str) else 'a function'}"
-            hint = OWN_FUNCTION if isinstance(how, str) else ""
-            problems.append(
-                Problem(name, found, "numbers" if isinstance(how, str) else "one value a row", hint)
-            )
+            expected = "numbers" if isinstance(how, str) else "one value a row"
+            problems.append(Problem(name, found, expected, HINTS[kind]))
     return problems
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from kagkit.data.listings import Entry, Listing
 from kagkit.data.sources import FILES, Found, Reason, Troubles, find_files, unreadable
 from kagkit.foundation.errors import RunError
-from kagkit.foundation.files import CHUNK, canonical_json, write_file
+from kagkit.foundation.files import CHUNK, canonical_json, digest_of, write_file
 
 CACHE = ".kagkit/stat.json"
 CACHE_FORMAT = 1
@@ -29,6 +29,8 @@ CHANGING = Reason(
 )
 
 Progress = Callable[[int, int], None]
+State = tuple[int, int, int, int]
+Sights = dict[str, list[str] | None]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Survey:
     hashed: int
     unchanged: int
     seconds: float
+
+
+class Glance(NamedTuple):
+    """A source in which nothing was touched since it was surveyed: its version, files, and their bytes."""
+
+    version: str
+    files: int
+    bytes: int
 
 
 class Known(NamedTuple):
@@ -95,20 +105,48 @@ def survey(
     began, began_ns = time.perf_counter(), time.time_ns()
     with _collector_paused():
         found = find_files(root, source, declared)
-        memory = _read_memory(root)
-        before = {path: Known(*row) for path, row in memory.get(source, {}).items()}
-        after = {file.path: before[file.path] for file in found if file.path in before}
+        memory, sights = _read_memory(root)
+        rows = memory.get(source, {})
+        before = {file.path: Known(*rows[file.path]) for file in found if file.path in rows}
+        after, sight = dict(before), None
         reader = _Reader(root, after, began_ns, _Tally(progress))
         try:
             known = reader.settle(found, deep=deep)
+            reader.troubles.tell(source)
+            listing = Listing(source, tuple(_entry(file, known[file.path]) for file in found))
+            if len(after) == len(known):
+                sight = [_sight(found, [known[file.path][:4] for file in found]), listing.version]
         finally:
             # Also after Ctrl-C or an error: what was digested need not be digested again.
-            if after != before:
-                _write_memory(root, {**memory, source: after})
-        reader.troubles.tell(source)
-        entries = tuple(_entry(file, known[file.path]) for file in found)
+            if after != before or len(before) < len(rows) or sight != sights.get(source):
+                _write_memory(root, {**memory, source: after}, {**sights, source: sight})
     seconds = time.perf_counter() - began
-    return Survey(Listing(source, entries), reader.hashed, len(known) - reader.hashed, seconds)
+    return Survey(listing, reader.hashed, len(known) - reader.hashed, seconds)
+
+
+def glance(root: Path, source: str, declared: Mapping[str, Sequence[str]]) -> Glance | None:
+    """Say a source's version where the disk describes all its files as when they were last surveyed.
+
+    It trusts what `survey` trusts, and takes half its time: one digest of all descriptions is compared.
+
+    Returns:
+        None where a file was added, removed, touched, or too young to be trusted: `survey` says more.
+
+    Raises:
+        DataError: All declared paths, links, names and files that cannot be used.
+    """
+    remembered = _read_sights(root).get(source)
+    if not remembered:
+        return None
+    base = os.fspath(root)
+    with _collector_paused():
+        found = find_files(root, source, declared)
+        try:
+            states = [_state(os.stat(f"{base}/{path}")) for path, _, _ in found]  # noqa: PTH116 - as in _holds
+        except OSError:
+            return None
+        seen = Glance(remembered[1], len(found), sum(state[0] for state in states))
+        return seen if _sight(found, states) == remembered[0] else None
 
 
 @contextmanager
@@ -197,7 +235,7 @@ class _Reader:
         return known
 
     def _read_once(self, path: str, is_table: bool) -> Known | None:
-        sha256, lf_sha256 = hashlib.sha256(), hashlib.sha256()
+        sha256, lf_sha256 = hashlib.sha256(), hashlib.sha256() if is_table else None
         size, after_cr = 0, False
         with FileIO(f"{self._root}/{path}") as stream:
             before = _state(os.fstat(stream.fileno()))
@@ -205,18 +243,22 @@ class _Reader:
             while size <= before[0] and (count := stream.readinto(self._scratch)):
                 block = self._scratch[:count]
                 sha256.update(block)
-                if is_table:
+                if lf_sha256:
                     lf_sha256.update(_with_lf(bytes(block), after_cr=after_cr))
                     after_cr = block[-1] == ord("\r")
                 size += count
                 self._tally.tell(size)
             if before != _state(os.fstat(stream.fileno())) or size != before[0]:
                 return None
-        return Known(*before, sha256.hexdigest(), lf_sha256.hexdigest() if is_table else None)
+        return Known(*before, sha256.hexdigest(), lf_sha256.hexdigest() if lf_sha256 else None)
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int, int]:
+def _state(status: os.stat_result) -> State:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _sight(found: Sequence[Found], states: Sequence[State]) -> str:
+    return digest_of([file + state for file, state in zip(found, states, strict=True)])
 
 
 def _with_lf(block: bytes, *, after_cr: bool) -> bytes:
@@ -225,21 +267,34 @@ def _with_lf(block: bytes, *, after_cr: bool) -> bytes:
     return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _read_memory(root: Path) -> dict[str, Any]:
+def _read_memory(root: Path) -> tuple[dict[str, Any], Sights]:
+    """By source: the rows of `Known` by path; and what all files together looked like."""
+    sights = _read_sights(root)
     try:
         seal, _, body = (root / CACHE).read_bytes().partition(b"\n")
     except OSError:
-        return {}
+        return {}, {}
     # Damaged or of another format: everything is read.
-    return dict(json.loads(body)) if seal == _seal(body) else {}
+    return (dict(json.loads(body)), sights) if seal == _seal(sights, body) else ({}, {})
 
 
-def _write_memory(root: Path, memory: Mapping[str, Any]) -> None:
+def _read_sights(root: Path) -> Sights:
+    """The first line's; not proved whole, since damage would have to agree with both the disk and the pin."""
+    try:
+        with (root / CACHE).open("rb") as stream:
+            seal = json.loads(stream.readline())
+        return dict(seal["sights"]) if seal["kagkit"] == CACHE_FORMAT else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write_memory(root: Path, memory: Mapping[str, Any], sights: Sights) -> None:
     body = canonical_json(memory).encode()
     # It only saves time: where it cannot be kept (a full or read-only disk), the work goes on without.
     with suppress(RunError, OSError):
-        write_file(root / CACHE, _seal(body) + b"\n" + body)
+        write_file(root / CACHE, _seal(sights, body) + b"\n" + body)
 
 
-def _seal(body: bytes) -> bytes:
-    return canonical_json({"kagkit": CACHE_FORMAT, "sha256": hashlib.sha256(body).hexdigest()}).encode()
+def _seal(sights: Sights, body: bytes) -> bytes:
+    sha256 = hashlib.sha256(canonical_json(sights).encode() + body).hexdigest()
+    return canonical_json({"kagkit": CACHE_FORMAT, "sha256": sha256, "sights": sights}).encode()

@@ -18,7 +18,7 @@ from kagkit.data.listings import (
     read_listing,
     write_listing,
 )
-from kagkit.data.surveys import Progress, Survey, survey
+from kagkit.data.surveys import Progress, Survey, glance, survey
 from kagkit.foundation.errors import DataError, Problem
 from kagkit.foundation.files import held, write_file
 
@@ -157,6 +157,11 @@ def verify(
     if locked is None:
         problem = Problem(f"{LOCK}: {source}", "not there", hint="kagkit data pin")
         raise DataError(f"the data of {source} were never pinned", [problem])
+    seen = None if deep else glance(root, source, declared)
+    if seen is not None and seen.version == locked.version:
+        if progress is not None:
+            progress(seen.files, seen.bytes)
+        return Verified(seen.version, (), seen.files, seen.bytes, time.perf_counter() - began, 0)
     now = survey(root, source, declared, deep=deep, progress=progress)
     changes = _changes(root, locked, now.listing, declared)
     seconds = time.perf_counter() - began

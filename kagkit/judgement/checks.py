@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kagkit.foundation.errors import KagkitError, Problem, samples
-from kagkit.metrics.scoring import asks_for_labels, read_submission
+from kagkit.metrics.scoring import asks_for_labels, read_sample, read_submission
 from kagkit.workspace.competition import Competition
 
 
@@ -40,13 +40,14 @@ def expect(root: Path, competition: Competition) -> Expected | None:
     Raises:
         SubmissionError: The sample submission cannot be read.
     """
-    stage, key = competition.stages["1"], competition.submission_key
-    if stage.sample_submission is None:
+    sample = read_sample(root, competition)
+    if sample is None:
         return None
-    sample = read_submission(root / stage.sample_submission, key)
     asked = competition.submission
     labels = asks_for_labels(competition, sample)
-    return Expected(sample, key, asked.target, labels, several=asked.lines == "several")
+    return Expected(
+        sample, competition.submission_key, asked.target, labels, several=asked.lines == "several"
+    )
 
 
 def check_submission(path: Path, expected: Expected) -> list[Problem]:

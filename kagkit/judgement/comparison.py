@@ -77,7 +77,8 @@ def compare_runs(workspace: Workspace, references: Sequence[str]) -> Comparison:
         ReproductionError: A record is damaged.
     """
     scores = read_scores(workspace)
-    runs = [find_run(workspace, reference) for reference in references] or _usual(workspace, scores)
+    named = (find_run(workspace, reference) for reference in references)
+    runs = list({run.name: run for run in named}.values()) or _usual(workspace, scores)
     partial = [run.name for run in runs if not run.complete]
     if partial:
         raise ManifestError(

@@ -13,7 +13,14 @@ import pandas as pd
 
 from kagkit.data.predictions import Predictions
 from kagkit.foundation.component import import_function
-from kagkit.foundation.errors import KagkitError, Problem, RunError, SubmissionError, samples
+from kagkit.foundation.errors import (
+    KagkitError,
+    Problem,
+    RunError,
+    SubmissionError,
+    did_you_mean,
+    samples,
+)
 from kagkit.metrics import TAKES
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.manifest import Making
@@ -179,6 +186,24 @@ def to_sample_order(table: pd.DataFrame, sample: pd.DataFrame, key: list[str]) -
     return table.iloc[np.argsort(position.reindex(have).to_numpy(), kind="stable")].reset_index(drop=True)
 
 
+def read_sample(root: Path, competition: Competition) -> pd.DataFrame | None:
+    """The host's sample submission, key columns as text; None where competition.yaml names none.
+
+    Raises:
+        SubmissionError: It cannot be read as a table, or lacks a column that competition.yaml names.
+    """
+    file, key = competition.stages["1"].sample_submission, competition.submission_key
+    if file is None:
+        return None
+    sample = read_submission(root / file, key)
+    columns = list(sample.columns)
+    lacking = [name for name in (*key, *competition.submission.target) if name not in columns]
+    if lacking:
+        problems = [Problem(file, f"no column {name}", hint=did_you_mean(name, columns)) for name in lacking]
+        raise SubmissionError(f"{file} is not the sample that competition.yaml tells of", problems)
+    return sample
+
+
 def read_submission(path: Path, key: tuple[str, ...]) -> pd.DataFrame:
     """Read a submission or sample file: key columns as text, as they are written.
 
@@ -263,6 +288,10 @@ def _with_row_id(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     if len(key) == 1:
         return table.copy()
     joined = table[key].agg("_".join, axis=1)
+    if joined.nunique() < len(table.drop_duplicates(key)):
+        twice = joined[joined.duplicated(keep=False)].unique().tolist()
+        problem = Problem(ROW_ID, f"{samples(twice)}: several ids read so once their columns are joined by _")
+        raise RunError("the metric could not tell some ids apart", [problem])
     return pd.concat([joined.rename(ROW_ID), table.drop(columns=key)], axis=1)
 
 

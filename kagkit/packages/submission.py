@@ -78,7 +78,8 @@ def _check(workspace: Workspace, source: Path) -> dict[str, str]:
 
 
 def _again(folder: Path, path: str, sha256: str, rehearsal: dict[str, str]) -> Package:
-    found = file_sha256(folder / "submission.csv")
+    file = folder / "submission.csv"
+    found = file_sha256(file) if file.is_file() else "missing"
     if found != sha256:
         hint = "move that folder away, and package again"
         raise ReproductionError(

@@ -24,7 +24,7 @@ from kagkit.foundation.files import (
     write_file,
     write_json,
 )
-from kagkit.metrics.scoring import Scorer, read_submission, to_sample_order
+from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.material import cached_material, rows_folder
@@ -269,9 +269,7 @@ class _Assembly:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        stage, key = self.competition.stages["1"], self.competition.submission_key
-        path = self.workspace.root / stage.sample_submission if stage.sample_submission else None
-        sample = read_submission(path, key) if path else None
+        sample = read_sample(self.workspace.root, self.competition)
         making = self.experiment.manifest.submission
         return Scorer(self.workspace.root, self.competition, making, sample, self._material.targets)
 

@@ -214,11 +214,10 @@ class Bench:
     def _find_gpus(self, wanted: tuple[str, ...] | None) -> GpuSlots:
         ids = visible_gpus(wanted)
         if self._resources.gpus > len(ids):
-            asked = f"{self._experiment.name}.yaml asks for {self._resources.gpus} GPUs a task"
+            where, found = f"{self._experiment.name}.yaml", f"resources.gpus: {self._resources.gpus}"
             hint = "set resources: {gpus: 0} to run on the processor, or name them: --gpus 0,1"
-            raise RunError(
-                "not enough GPUs", [Problem("resources.gpus", f"{len(ids)} GPUs here", asked, hint)]
-            )
+            problem = Problem(where, found, f"at most {len(ids)}, as many as there are", hint)
+            raise RunError("not enough GPUs", [problem])
         return GpuSlots(ids)
 
     def _find_width(self) -> int:

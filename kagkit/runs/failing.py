@@ -98,7 +98,7 @@ def _first(alike: list[tuple[str, Problem]]) -> Problem:
 
 
 def scrub_log(log: Path, root: Path) -> None:
-    """Write the workspace as `.` and the home folder as `~` in a log, so that it can be shared."""
+    """Take this machine's paths out of a log, so that it can be shared; `.` is the workspace."""
     try:
         text = log.read_bytes()
     except OSError:
@@ -114,6 +114,9 @@ def scrub_log(log: Path, root: Path) -> None:
 def _shareable(text: str, root: Path) -> str:
     home = os.path.expanduser("~")  # noqa: PTH111 (text, not a path to open)
     text = text.replace(str(root), ".")
+    for folder in sorted({*sys.path, str(Path(__file__).parents[2])}, key=len, reverse=True):
+        # Installed code goes by its package: where it is installed is this machine's business.
+        text = text.replace(f"{folder}{os.sep}", "") if len(folder) > 1 else text
     return text.replace(home, "~") if len(home) > 1 else text
 
 

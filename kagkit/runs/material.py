@@ -109,7 +109,7 @@ def cached_material(workspace: Workspace, key: str, fold_set: str) -> Material |
         data = read_json(path)
         folds = {name: FoldDigests(**digests) for name, digests in data["folds"].items()}
         return Material(**{**data, "folds": folds, "targets": tuple(data["targets"])})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None  # a damaged cache is made again
 
 

@@ -103,6 +103,20 @@ def latest_run(workspace: Workspace, experiment: str, *, complete: bool = False)
     return None
 
 
+def run_of_plan(workspace: Workspace, experiment: str, plan_key: str) -> Run | None:
+    """The newest run that a plan made; None where there is none.
+
+    Raises:
+        ReproductionError: That run's record is damaged.
+    """
+    for folder in reversed(run_folders(workspace, experiment)):
+        if plan_key.startswith(folder.name.partition("-")[2]):
+            run = read_run(folder)
+            if run.data["plan_key"] == plan_key:
+                return run
+    return None
+
+
 def find_run(workspace: Workspace, reference: str) -> Run:
     """The run that `exp001` (latest complete), `exp001/3` or a path means.
 

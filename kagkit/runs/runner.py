@@ -25,7 +25,7 @@ from kagkit.runs.failing import join_failures
 from kagkit.runs.material import Material, cached_material, rows_key
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Choice, Planned, Planner
-from kagkit.runs.record import Run, is_intact, latest_run
+from kagkit.runs.record import Run, is_intact, latest_run, run_of_plan
 from kagkit.runs.store import Stored
 from kagkit.runs.views import refresh_lock
 from kagkit.workspace.layout import Workspace
@@ -243,7 +243,7 @@ class _Drive:
             yield self._nothing_new(previous)
             return
         self._bench.assemble(self._assembly(plan_key))
-        run = latest_run(workspace, name, complete=self._planner.complete)
+        run = run_of_plan(workspace, name, plan_key)  # the latest may be another command's by now
         if run is None:
             raise RunError(f"the run of {name} was not written")
         refresh_lock(workspace, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -66,8 +67,12 @@ class Task:
         return self._get_rows("valid")
 
     def log(self, *, step: int | None = None, **values: float) -> None:
-        """Record numbers of this task, such as `task.log(step=3, valid_loss=0.41)`."""
-        numbers = {name: float(value) for name, value in values.items()}
+        """Record numbers of this task, such as `task.log(step=3, valid_loss=0.41)`.
+
+        JSON knows neither infinities nor what is not a number: they are written as text, `"inf"`, `"nan"`.
+        """
+        floats = {name: float(value) for name, value in values.items()}
+        numbers = {name: value if math.isfinite(value) else str(value) for name, value in floats.items()}
         append_json_line(self._events, {"event": "log", "step": step, "values": numbers})
 
     def progress(self, done: float, total: float) -> None:

@@ -41,8 +41,8 @@ class ReadWatch:
         return tuple(sorted(path for path in self._seen if (Path(self._root) / path).is_file()))
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if self._on and event == "open" and isinstance(args[0], str) and _reads(args):
-            self._note(args[0])
+        if self._on and event == "open" and isinstance(args[0], (str, bytes)) and _reads(args):
+            self._note(os.fsdecode(args[0]))
 
     def _note(self, path: str) -> None:
         full = os.path.normpath(os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH118 (pathlib opens nothing)
@@ -55,6 +55,6 @@ class ReadWatch:
 def _reads(args: tuple[Any, ...]) -> bool:
     mode = args[1]
     if isinstance(mode, str):
-        return "r" in mode or "+" in mode
+        return "r" in mode or ("a" in mode and "+" in mode)
     flags = args[2] if len(args) > 2 and isinstance(args[2], int) else os.O_RDONLY
     return flags & (os.O_WRONLY | os.O_CREAT) == 0

@@ -19,7 +19,7 @@ from kagkit.foundation.files import append_json_line, digest_of, held, told_when
 from kagkit.runs.exactness import prepare_numerics
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
-from kagkit.runs.leavings import refuse_pickles
+from kagkit.runs.leavings import refuse_unkeepable
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.store import TaskRecord, commit_task, find_task, list_kept, lock_of, verify_task
 from kagkit.runs.watching import ReadWatch
@@ -71,7 +71,7 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     contents = STEPS[spec.kind](recipe, spec, handing)
     undeclared = watch.undeclared()
     if spec.kind != "predict":
-        refuse_pickles(out, spec.label)
+        refuse_unkeepable(out, spec.label)
     kept = list_kept(out)
     if not kept:
         raise RunError(

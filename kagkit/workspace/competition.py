@@ -100,7 +100,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class FurtherSource:
-    """Files beside the competition's own, versioned alike; where they are from and what allows their use."""
+    """Files beside the competition's own, versioned alike.
+
+    Attributes:
+        files: Files and folders, relative to the workspace.
+        source: Where they are from.
+        licence: Under which licence.
+        allowed: What allows their use in this competition.
+    """
 
     files: tuple[str, ...]
     source: str = ""
@@ -110,7 +117,19 @@ class FurtherSource:
 
 @dataclass(frozen=True)
 class Competition:
-    """A competition as competition.yaml states it."""
+    """A competition as competition.yaml states it.
+
+    Attributes:
+        kagkit: The format of the file: 1.
+        competition: The competition's name, as in its address.
+        rows: What a model predicts and a fold contains.
+        metric: How predictions are scored.
+        submission: What a submission looks like.
+        stages: The files and terms of stage `1`, and of stage `2` once it is known.
+        host: Who hosts it: `kaggle`, or `none`; recorded only.
+        data: Further sources by name.
+        folds: Fold sets by name; `main` is made by default.
+    """
 
     kagkit: int
     competition: str

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
 from kagkit.workspace.competition import FILE, Competition, read_competition
-from kagkit.workspace.manifest import Experiment, read_experiment
+
+if TYPE_CHECKING:
+    from kagkit.workspace.manifest import Experiment
 
 NOT_MANIFESTS = (FILE, "stage2.decisions.yaml")
 
@@ -106,6 +109,8 @@ class Workspace:
         Raises:
             ManifestError: No such manifest, or every problem in it.
         """
+        from kagkit.workspace.manifest import read_experiment  # commands that need no manifest start sooner
+
         return read_experiment(self.root, self.manifest_path(name), self.competition)
 
 

@@ -29,7 +29,12 @@ Where = Callable[[str], str]  # gives the place of a key
 
 @dataclass(frozen=True)
 class FoldChoice:
-    """Which folds: all of a named set, or only some of it. `folds: main` is short for `{set: main}`."""
+    """Which folds: all of a named set, or only some of it. `folds: main` is short for `{set: main}`.
+
+    Attributes:
+        set: The fold set.
+        only: These folds and no others; the run is complete with them.
+    """
 
     set: str = "main"
     only: tuple[int, ...] | None = None
@@ -42,7 +47,13 @@ class FoldChoice:
 
 @dataclass(frozen=True)
 class Making:
-    """How predictions become submission rows: `make: module:function(predictions, rows, **args)`."""
+    """How predictions become submission rows.
+
+    Attributes:
+        make: `module:function(predictions, rows, **args) -> table`. Without it predictions are written as
+            they come, or turned into labels.
+        args: Further arguments of `make`.
+    """
 
     make: str | None = None
     args: dict[str, Any] = field(default_factory=dict)
@@ -50,7 +61,13 @@ class Making:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one task needs: GPUs, processor threads, memory (`8GiB`)."""
+    """What one task needs.
+
+    Attributes:
+        gpus: How many GPUs; a task waits until they are free.
+        cpus: How many threads. Another number trains again: it changes the last bits.
+        memory: How much memory, `8GiB` or `512MiB`: fewer tasks run beside each other.
+    """
 
     gpus: int = 0
     cpus: int = 1
@@ -65,14 +82,24 @@ class Resources:
 
 @dataclass(frozen=True)
 class Saving:
-    """How predicted floats are kept; as they came by default."""
+    """How predictions are kept.
+
+    Attributes:
+        dtype: The type predicted floats are cast to; as they came where not named.
+    """
 
     dtype: Literal["float16", "float32", "float64"] | None = None
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file a recipe may use, pretrained weights above all: known by its digest, its origin told."""
+    """A file a recipe may use, pretrained weights above all: known by its digest, its origin told.
+
+    Attributes:
+        path: The file, relative to the workspace.
+        source: Where it is from.
+        licence: Under which licence.
+    """
 
     path: str
     source: str = ""
@@ -81,7 +108,27 @@ class Asset:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An experiment as its file states it; `docs/manifest.md` explains every key."""
+    """An experiment as its file states it.
+
+    Attributes:
+        kagkit: The format of the file: 1.
+        recipe: The recipe's file, beside the manifest.
+        note: A line for people; it changes nothing.
+        args: Arguments of the recipe's functions.
+        seeds: One training a fold for each; predictions are averaged over them.
+        folds: Which folds.
+        fit: `folds` holds each fold out; `full` fits on all rows, which gives no CV; `both` takes the CV from
+            the folds and the test from the fits on all rows.
+        data: Sources: `main` is the competition's own, others by their name in competition.yaml.
+        code: Further files that decide the outcome: a changed one trains again.
+        assets: Files the recipe gets as `task.assets`, by name.
+        combine: How seeds and folds become one prediction: `mean`, `rank_mean` or `module:function(tables)`.
+        submission: How predictions become submission rows.
+        resources: What one task needs.
+        determinism: `exact` makes torch stop at what cannot repeat; `seeded` only seeds; `off` does nothing.
+        save: How predictions are kept.
+        keep: Whether weights are kept, or predictions alone; read off the recipe where not named.
+    """
 
     kagkit: int
     recipe: str

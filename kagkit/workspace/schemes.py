@@ -12,15 +12,15 @@ class Scheme:
     """How the rows of a fold set are split.
 
     Attributes:
-        scheme: The splitter; chosen from the target and the groups where it is None.
+        scheme: The splitter; chosen by target and group where none is named.
         n: The number of folds.
         stratify: The column whose classes are spread evenly; the first target by default.
         group: The column whose equal values stay together; `rows.group` by default.
         column: For `time`: the column to order by.
         gap: For `time`: how far before a fold's first row its training rows end, `7d` or a number.
         seed: The seed of the shuffle.
-        file: The user's own table instead: key columns, then `fold`.
-        function: The user's own `module:function(rows) -> Series of folds by key` instead.
+        file: Your own table instead: key columns, then `fold`.
+        function: Your own `module:function(rows) -> Series of folds by key` instead.
 
     Example:
         >>> list(Scheme(scheme="time").problems())

@@ -21,6 +21,9 @@ from kagkit.foundation.files import file_sha256
 
 STEPS = ("fsync", "rename", "replace")
 KILLED = 9
+# What jobs import, once for all of them.
+LIBRARIES = ("filelock", "importlib.metadata", "pandas", "pyarrow.pandas_compat", "yaml")
+OURS = ("kagkit.data.predictions", "kagkit.runs.assembly", "kagkit.runs.worker")
 
 
 def do_job(root: Path, entry: str, spec: str, kill_at: int = 0) -> int:
@@ -34,7 +37,8 @@ def do_job(root: Path, entry: str, spec: str, kill_at: int = 0) -> int:
 def _do_in_child(root: Path, entry: str, spec: str, kill_at: int) -> NoReturn:
     module, _, function = entry.partition(":")
     os.chdir(root)
-    os.fsync = _nothing  # what a dead process wrote stays in memory; a lost disk is another matter
+    # What a dead process wrote is still in memory; that the disk may lose it is another matter.
+    setattr(os, "fsync", lambda _descriptor: None)  # noqa: B010 (mypy knows the function by its type)
     steps = count(1)
     for name in STEPS:
         setattr(os, name, _ending(getattr(os, name), steps, kill_at))
@@ -48,10 +52,6 @@ def _ending(step: Any, steps: count[int], kill_at: int) -> Any:
         return step(*arguments, **keywords)
 
     return end_or_do
-
-
-def _nothing(_descriptor: int) -> None:
-    pass
 
 
 def whole(root: Path) -> dict[str, str]:
@@ -77,7 +77,7 @@ def sweep(root: Path, entry: str, spec: str) -> None:
 
 
 if __name__ == "__main__":
-    for needed in ("pandas", "kagkit.runs.worker", "kagkit.runs.assembly", "kagkit.data.predictions"):
+    for needed in (*LIBRARIES, *OURS):
         importlib.import_module(needed)
     place, job, its_spec, *at = sys.argv[1:]
     if at:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal import edit, kagkit, newest_run, plan, record, run
+from tests.terminal import edit, kagkit, newest_run, plan, record, run, swap
 from tests.toy import make_workspace, write_manifest, write_recipe
 
 PREPARES = ["prepare stage1/train", "prepare stage1/test"]
@@ -67,7 +67,7 @@ def labels(predictions, rows, *, least=0.0):
 
 @pytest.fixture(scope="session")
 def rich_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace whose recipe prepares, reads declared files of every kind and predicts arrays; it has run."""
+    """A workspace that has run: its recipe prepares, reads declared files of all kinds, predicts arrays."""
     data = {"further": {"files": ["further"], "source": "made up", "licence": "CC0"}}
     root = make_workspace(tmp_path_factory.mktemp("rich"), folds={"main": {"n": 2}}, data=data)
     for name, text in {"further/offset.txt": "0.5", "start.txt": "-0.25", "lookup.csv": "-0.25"}.items():
@@ -104,16 +104,20 @@ def test_a_recipe_is_handed_all_it_declared_and_predicts_arrays_in_parts(rich: P
     assert plan(rich) == {}
 
 
+def args(text: str) -> Callable[[Path], None]:
+    return swap("exp001.yaml", "data:\n", f"args: {{{text}}}\ndata:\n")
+
+
 @pytest.mark.parametrize(
     ("change", "tasks", "reason"),
     [
-        (lambda root: edit(root / "exp001.yaml", "data:\n", "args: {power: 3}\ndata:\n"), PREPARES, "args.power"),
-        (lambda root: edit(root / "exp001.yaml", "data:\n", "args: {shift: 1}\ndata:\n"), TRAINS, "args.shift"),
-        (lambda root: edit(root / "exp001.yaml", "data:\n", "args: {scale: 2}\ndata:\n"), PREDICTS, "args.scale"),
-        (lambda root: edit(root / "exp001.yaml", "data:\n", "args: {size: 3}\ndata:\n"), PREDICTS, "args.size"),
-        (lambda root: edit(root / "exp001.yaml", "least: 0.0", "least: 0.1"), [], ""),
-        (lambda root: edit(root / "shapes.py", "float32", "float64"), PREDICTS, "code shapes.py:squares"),
-        (lambda root: edit(root / "rich.py", ".mkdir()", ".mkdir(parents=True)"), PREPARES, "code rich.py:prepare"),
+        (args("power: 3"), PREPARES, "args.power"),
+        (args("shift: 1"), TRAINS, "args.shift"),
+        (args("scale: 2"), PREDICTS, "args.scale"),
+        (args("size: 3"), PREDICTS, "args.size"),
+        (swap("exp001.yaml", "least: 0.0", "least: 0.1"), [], ""),
+        (swap("shapes.py", "float32", "float64"), PREDICTS, "code shapes.py:squares"),
+        (swap("rich.py", ".mkdir()", ".mkdir(parents=True)"), PREPARES, "code rich.py:prepare"),
         (lambda root: (root / "lookup.csv").write_text("0.0"), PREPARES, "code lookup.csv:(file)"),
         (lambda root: (root / "start.txt").write_text("0.0"), PREPARES, "asset start"),
     ],
