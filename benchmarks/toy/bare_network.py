@@ -40,11 +40,11 @@ def predict(model: torch.nn.Sequential, rows: pd.DataFrame) -> np.ndarray:
         return model(features(rows)).sigmoid().squeeze(1).numpy()
 
 
-def main(threads: int, steps: int) -> None:
+def main(steps: int) -> None:
     OUT.mkdir(exist_ok=True)
     train_rows = pd.read_csv("train.csv", index_col="row_id", dtype={"row_id": str})
     test_rows = pd.read_csv("test.csv", index_col="row_id", dtype={"row_id": str})
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
     oof, submission = np.zeros(len(train_rows)), np.zeros(len(test_rows))
     own = 0.0
@@ -64,4 +64,4 @@ def main(threads: int, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]))

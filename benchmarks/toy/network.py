@@ -21,6 +21,7 @@ def network() -> torch.nn.Sequential:
 
 def train(task: Task, *, steps: int = 100) -> None:
     rows = task.train_rows
+    torch.set_num_threads(1)  # the work is not what is measured, and two threads in lock-step vary more
     began = time.perf_counter()
     inputs, wanted = features(rows), torch.tensor(rows["target"].to_numpy("float32"))
     model = network()

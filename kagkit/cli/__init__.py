@@ -23,10 +23,6 @@ COMMANDS = {
 INTERRUPTED = 130
 
 
-class ReaderLeftError(Exception):
-    """Whoever read our output has gone: `kagkit compare | head -1`."""
-
-
 class Commands(click.Group):
     """The commands, imported only when they are called."""
 
@@ -42,11 +38,11 @@ class Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a reader who left the pipe is no error, though click would end with 1."""
+        """Run the command; a reader who left is no error, though click would end with 1."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise ReaderLeftError from error
+        except BrokenPipeError:
+            return _fall_silent()
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -88,12 +84,15 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(words)
-        sys.stdout.flush()
-    except (ReaderLeftError, BrokenPipeError):
-        # Nothing is left to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except BrokenPipeError:
+        code = _fall_silent()
     sys.exit(code)
+
+
+def _fall_silent() -> int:
+    """The reader went away (`kagkit compare | head`): nothing is left to say, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _run(words: list[str]) -> int:
@@ -107,7 +106,7 @@ def _run(words: list[str]) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("\ninterrupted: what was finished is kept; run the same command to go on", err=True)
         return INTERRUPTED
-    except (ReaderLeftError, BrokenPipeError):
+    except BrokenPipeError:
         raise
     except Exception as error:
         return _tell_unexpected(error, words)
