@@ -41,6 +41,7 @@ def pin(sources: tuple[str, ...], as_json: bool) -> None:
 
     from kagkit.cli.drawing import duration, emit_json
     from kagkit.data import versions
+    from kagkit.foundation.errors import counted
 
     root, declared = _sources(sources)
     pinned = {name: versions.pin(root, name, parts, progress=_progress()) for name, parts in declared.items()}
@@ -49,7 +50,7 @@ def pin(sources: tuple[str, ...], as_json: bool) -> None:
         return
     for name, value in pinned.items():
         click.echo(
-            f"{name}: {value.files:,} files, {value.bytes:,} bytes, version {value.version[:12]} "
+            f"{name}: {counted(value.files, 'file')}, {value.bytes:,} bytes, version {value.version[:12]} "
             f"({value.hashed:,} read, {value.unchanged:,} unchanged, {duration(value.seconds)})"
         )
 
@@ -63,6 +64,7 @@ def verify(sources: tuple[str, ...], deep: bool, as_json: bool) -> None:
 
     from kagkit.cli.drawing import duration, emit_json
     from kagkit.data import versions
+    from kagkit.foundation.errors import counted
 
     root, declared = _sources(sources)
     found = {
@@ -74,10 +76,9 @@ def verify(sources: tuple[str, ...], deep: bool, as_json: bool) -> None:
         emit_json(_one_or_all({name: asdict(value) for name, value in found.items()}))
     else:
         for name, value in found.items():
-            state = f"{len(value.changes)} changes" if value.changes else "unchanged"
-            click.echo(
-                f"{name}: {state}, {value.files:,} files, {value.hashed:,} read, {duration(value.seconds)}"
-            )
+            state = counted(len(value.changes), "change") if value.changes else "unchanged"
+            files = f"{counted(value.files, 'file')}, {value.hashed:,} read"
+            click.echo(f"{name}: {state}, {files}, {duration(value.seconds)}")
             _draw_changes(value.changes)
     raise click.exceptions.Exit(3 if changed else 0)
 
@@ -94,6 +95,7 @@ def diff(first: str, second: str | None, as_json: bool) -> None:
 
     from kagkit.cli.drawing import emit_json
     from kagkit.data import versions
+    from kagkit.foundation.errors import counted
 
     root, declared = _sources((first,) if second is None else ())
     if second is None:
@@ -107,7 +109,7 @@ def diff(first: str, second: str | None, as_json: bool) -> None:
     if as_json:
         emit_json({"old": old.version, "new": new.version, "changes": [asdict(change) for change in changes]})
         return
-    click.echo(f"{old.version[:12]} -> {new.version[:12]}: {len(changes)} changes")
+    click.echo(f"{old.version[:12]} -> {new.version[:12]}: {counted(len(changes), 'change')}")
     _draw_changes(changes)
 
 

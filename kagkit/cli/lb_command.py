@@ -40,7 +40,10 @@ def add(run: str, public: float | None, private: float | None, as_json: bool) ->
     if any(score is not None and not math.isfinite(score) for score in (public, private)):
         raise click.UsageError("a score is a finite number")
     workspace = find_workspace(Path.cwd())
-    line = add_scores(workspace, find_run(workspace, run).name, Scores(public, private))
+    found = find_run(workspace, run)
+    if not found.complete:
+        raise click.UsageError(f"{found.name}: a partial run is never submitted")
+    line = add_scores(workspace, found.name, Scores(public, private))
     if as_json:
         emit_json(line)
     else:

@@ -167,10 +167,10 @@ def _ending(event: RunMade | NothingToDo | SameBytes) -> str:
         count = event.counts["done"]
         return f"same bytes: {run.name} was done again, {count} tasks in {duration(event.seconds)}"
     smoke = ".smoke" in run.folder.parts
-    kind = "a smoke run" if smoke else "a partial run"
-    partial = "" if run.complete else f"; {kind}: never ranked or packaged"
+    partial = "" if run.complete else f"; {'a smoke' if smoke else 'a partial'} run: never ranked or packaged"
     exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"
-    return f"{run.name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
+    name = f"smoke {run.name}" if smoke else run.name
+    return f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
 
 
 def _cv(data: dict[str, Any]) -> str:

@@ -25,9 +25,8 @@ from kagkit.data.folds import (
     repeat_problems,
 )
 from kagkit.data.rows import column_of, key_texts
-from kagkit.data.tables import counted
 from kagkit.data.timing import folds_by_time, read_gap, read_times, time_folds
-from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, samples
+from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, counted, samples
 from kagkit.foundation.seeds import draws
 from kagkit.workspace.schemes import Scheme
 

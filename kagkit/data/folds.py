@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from kagkit.data.choosing import class_labels
 from kagkit.data.rows import column_of, key_texts, names_of
-from kagkit.data.tables import counted, number_lines, read_table, told
-from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, did_you_mean, samples
+from kagkit.data.tables import number_lines, read_table, told
+from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, counted, did_you_mean, samples
 from kagkit.foundation.files import write_file
 
 FOLD = "fold"

@@ -12,8 +12,8 @@ import pandas as pd
 from pandas.api.types import infer_dtype, is_object_dtype
 
 from kagkit.data.contents import NESTED, json_of
-from kagkit.data.tables import counted, name_problems, read_table, told, with_index_as_columns
-from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, did_you_mean, samples
+from kagkit.data.tables import name_problems, read_table, told, with_index_as_columns
+from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, counted, did_you_mean, samples
 from kagkit.foundation.files import canonical_json
 from kagkit.foundation.seeds import draws
 

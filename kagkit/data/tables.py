@@ -16,6 +16,8 @@ import pandas as pd
 from kagkit.foundation.errors import DataError, Problem, did_you_mean, samples
 from kagkit.workspace.competition import FILE
 
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
+
 
 def with_index_as_columns(frame: object, where: str) -> pd.DataFrame:
     """A table whose named index levels are columns; a nameless index only counts rows and is dropped."""
@@ -46,19 +48,6 @@ def name_problems(names: Sequence[object], needed: Sequence[str], where: str) ->
             hint = did_you_mean(name, known) if known else "name the index, or keep the key as columns"
             problems.append(Problem(where, f"no column {name}", hint=hint))
     return problems
-
-
-def counted(count: int, word: str) -> str:
-    """A count with its word, in the plural where it must be.
-
-    Example:
-        >>> counted(1, "row"), counted(3205, "row")
-        ('1 row', '3,205 rows')
-    """
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
 
 def told(path: Path) -> str:

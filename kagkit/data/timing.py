@@ -12,8 +12,7 @@ import pandas as pd
 from kagkit.data.choosing import describe
 from kagkit.data.folds import ONLY_TRAINED, as_folds, is_in, some_keys
 from kagkit.data.rows import column_of
-from kagkit.data.tables import counted
-from kagkit.foundation.errors import DataError, Problem
+from kagkit.foundation.errors import DataError, Problem, counted
 from kagkit.workspace.schemes import Scheme
 
 

@@ -160,6 +160,16 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
 
 
+def counted(count: int, word: str) -> str:
+    """A count with its word, in the plural where it must be.
+
+    Example:
+        >>> counted(1, "row"), counted(3205, "row")
+        ('1 row', '3,205 rows')
+    """
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A hint naming the nearest known word, or the known ones where none is near.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from kagkit.data.versions import Change, pin, read_lock, verify
-from kagkit.foundation.errors import DataError, Problem
+from kagkit.foundation.errors import DataError, Problem, counted
 from kagkit.runs.record import Run, experiments_with_runs, read_run, run_folders
 from kagkit.workspace.layout import Workspace
 
@@ -44,7 +44,7 @@ def settle_data(workspace: Workspace, sources: Sequence[str]) -> Pins:
     for source in sources:
         if source not in locked:
             pinned = pin(root, source, declared[source])
-            notes.append(f"pinned {source}: {pinned.files:,} files, version {pinned.version[:12]}")
+            notes.append(f"pinned {source}: {counted(pinned.files, 'file')}, version {pinned.version[:12]}")
             continue
         changes = verify(root, source, declared[source]).changes
         problems += [_problem(change) for change in changes]
@@ -60,19 +60,30 @@ def settle_data(workspace: Workspace, sources: Sequence[str]) -> Pins:
     )
 
 
-def refuse_moved_folds(workspace: Workspace, run: Run) -> None:
-    """Stop where old rows of a run's fold set moved since; new rows below them move nothing.
+def refuse_moved_folds(workspace: Workspace, run: Run, fold_set: str, told: str) -> None:
+    """Stop where a fold set is not the one a run was made with; new rows below the old ones move nothing.
+
+    Args:
+        workspace: The workspace.
+        run: The run to hold it against; one on another fold set says nothing.
+        fold_set: The name of the fold set in use.
+        told: How it is made, in words, as competition.yaml has it now.
 
     Raises:
-        DataError: The fold table is not the one the run was made with, nor a longer one.
+        DataError: Old rows moved, or competition.yaml tells of other folds than the table holds.
     """
     made = run.data["fold_set"]
-    path = workspace.fold_file(made["name"])
-    if not path.exists() or sha256(path.read_bytes()[: made["bytes"]]).hexdigest() == made["sha256"]:
+    path = workspace.fold_file(fold_set)
+    if made["name"] != fold_set:
         return
-    hint = f"bring folds/{path.name} back (git checkout), or make other folds under another name"
-    found = f"old rows changed since {run.name}: its CV and a new one would not compare"
-    raise DataError("folds never change once written", [Problem(f"folds/{path.name}", found, hint=hint)])
+    where, found = f"folds/{path.name}", ""
+    if sha256(path.read_bytes()[: made["bytes"]]).hexdigest() != made["sha256"]:
+        found = f"old rows changed since {run.name}: its CV and a new one would not compare"
+    elif made["made"] != told:
+        found = f"made as {made['made']}; competition.yaml says {told}"
+    if found:
+        hint = "take the change back, or make other folds under another name: folds: {other: …}"
+        raise DataError("folds never change once written", [Problem(where, found, hint=hint)])
 
 
 def _problem(change: Change) -> Problem:

@@ -82,7 +82,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
             workspace, experiment.name
         )
         if previous is not None:
-            refuse_moved_folds(workspace, previous)
+            refuse_moved_folds(workspace, previous, experiment.manifest.folds.set, material.folds_told)
         planner = Planner(workspace, experiment, material, pins.parts, previous, options.choice)
         yield from _Drive(planner, pins, bench, options, began).run()
 
