@@ -8,7 +8,7 @@ from kagkit.data.versions import read_lock
 from kagkit.foundation.errors import DataError
 from kagkit.foundation.files import file_sha256, write_json
 from kagkit.runs.pinning import refuse_moved_folds, settle_data
-from kagkit.runs.record import FORMAT, Run, read_run
+from kagkit.runs.record import FORMAT, Run, read_run, seal_record
 from kagkit.workspace.layout import Workspace
 from tests.toy import make_workspace, write_data
 
@@ -25,7 +25,8 @@ def workspace(tmp_path: Path) -> Workspace:
 def _make_run(workspace: Workspace, name: str, **facts: object) -> Run:
     folder = workspace.runs / name / "001-0123abcd"
     told = {"kagkit": FORMAT, "experiment": name, "number": 1, "complete": True, "cv": None}
-    write_json(folder / "record.json", told | {"tasks": [], "plan_key": "", "files": [], "data": {}} | facts)
+    record = told | {"tasks": [], "plan_key": "", "files": [], "data": {}} | facts
+    write_json(folder / "record.json", seal_record(record))
     return read_run(folder)
 
 

@@ -19,6 +19,7 @@ from kagkit.runs.record import (
     read_run,
     run_folders,
     run_of_plan,
+    seal_record,
     verify_run,
 )
 from kagkit.runs.store import list_kept
@@ -40,7 +41,7 @@ def _make_run(root: Path, name: str, number: int, **facts: Any) -> Run:
         (folder / file).write_bytes(content)
     told = {"kagkit": FORMAT, "experiment": name, "number": number, "complete": True, "cv": 0.5}
     told |= {"tasks": [], "plan_key": "0123abcd", "files": [asdict(kept) for kept in list_kept(folder)]}
-    write_json(folder / "record.json", told | facts)
+    write_json(folder / "record.json", seal_record(told | facts))
     (folder / "events.jsonl").write_text("{}\n")
     return read_run(folder)
 
@@ -173,8 +174,15 @@ def test_a_damaged_record_is_told_with_its_place(text: str, workspace: Workspace
 @pytest.mark.parametrize("key", ["experiment", "complete", "cv", "tasks", "plan_key", "files"])
 def test_a_record_that_lacks_what_all_need_is_damaged(key: str, workspace: Workspace) -> None:
     path = find_run(workspace, "exp001").folder / "record.json"
-    write_json(path, {name: value for name, value in read_json(path).items() if name != key})
+    write_json(path, seal_record({name: value for name, value in read_json(path).items() if name != key}))
     with pytest.raises(ReproductionError, match="damaged: KeyError"):
+        read_run(path.parent)
+
+
+def test_no_digit_of_a_record_changes_unseen(workspace: Workspace) -> None:
+    path = find_run(workspace, "exp001").folder / "record.json"
+    write_json(path, read_json(path) | {"cv": 0.9})
+    with pytest.raises(ReproductionError, match=r"a record was changed(.|\n)*not as it was written"):
         read_run(path.parent)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from kagkit.foundation.files import file_sha256, write_json
 from kagkit.foundation.strictyaml import dump_yaml
+from kagkit.runs.record import seal_record
 
 COMPETITION: dict[str, Any] = {
     "kagkit": 1,
@@ -112,7 +113,7 @@ def write_run(root: Path, name: str = "exp001", number: int = 1, **facts: Any) -
     submission = {"sha256": file_sha256(folder / "submission.csv"), "rows": sample.count(b"\n") - 1}
     files = [{"name": "submission.csv", "sha256": submission["sha256"], "bytes": len(sample)}]
     record = {"experiment": name, "number": number, "files": files, "submission": submission}
-    write_json(folder / "record.json", RECORD | record | facts)
+    write_json(folder / "record.json", seal_record(RECORD | record | facts))
     return folder
 
 

@@ -28,7 +28,7 @@ from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.material import cached_material, rows_folder
-from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders
+from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders, seal_record
 from kagkit.runs.store import list_kept, read_task
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import function_files
@@ -92,7 +92,7 @@ class _Assembly:
             "weights": weights,
         }
         record["files"] = [asdict(kept) for kept in list_kept(self.aside) if kept.name != "events.jsonl"]
-        write_json(self.aside / "record.json", record)
+        write_json(self.aside / "record.json", seal_record(record))
 
     def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
         """OOF over all folds and seeds, each fold's own score, and the CV."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, did_you_mean
-from kagkit.foundation.files import read_json
+from kagkit.foundation.files import digest_of, read_json
 from kagkit.runs.store import Kept, verify_files
 from kagkit.workspace.layout import Workspace
 
@@ -65,6 +65,10 @@ def read_run(folder: Path) -> Run:
         if data["kagkit"] != FORMAT:
             problem = Problem(where, f"format {data['kagkit']}", str(FORMAT), "read it with a newer kagkit")
             raise ReproductionError("a run of another format", [problem])
+        if seal_record(data)["seal"] != data["seal"]:
+            raise ReproductionError(
+                "a record was changed", [Problem(where, "not as it was written", hint=hint)]
+            )
         run = Run(folder, data["experiment"], int(match[1]) if match else data["number"], data)
         _ = run.files, run.complete, data["cv"], data["tasks"], data["plan_key"]
     except FileNotFoundError:
@@ -73,6 +77,18 @@ def read_run(folder: Path) -> Run:
         problem = Problem(where, f"damaged: {type(error).__name__}", hint=hint)
         raise ReproductionError("a run's record is damaged", [problem]) from error
     return run
+
+
+def seal_record(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with its seal: a digest over everything else in it, so that no digit changes unseen.
+
+    Example:
+        >>> sealed = seal_record({"cv": 0.5})
+        >>> seal_record(sealed) == sealed, seal_record(sealed | {"cv": 0.6}) == sealed | {"cv": 0.6}
+        (True, False)
+    """
+    told = {name: value for name, value in record.items() if name != "seal"}
+    return told | {"seal": digest_of(told)}
 
 
 def run_folders(workspace: Workspace, experiment: str) -> list[Path]:
