@@ -14,7 +14,7 @@ from kagkit.runs.events import (
     Noted,
     NothingToDo,
     PlanMade,
-    RunMade,
+    RunEnd,
     SameBytes,
     TaskDone,
     TaskFailed,
@@ -33,7 +33,7 @@ class RunDrawing:
     """
 
     def __init__(self, *, silent: bool, explain: bool) -> None:
-        self.end: RunMade | NothingToDo | SameBytes | None = None
+        self.end: RunEnd | None = None
         self.plan: dict[str, Any] | None = None
         self._silent = silent
         self._explain = explain
@@ -52,7 +52,7 @@ class RunDrawing:
         """Draw one event."""
         if isinstance(event, PlanMade):
             self._take_plan(event)
-        elif isinstance(event, (RunMade, NothingToDo, SameBytes)):
+        elif isinstance(event, RunEnd):
             self._stack.close()
             self.end = event
             self._say(_ending(event))
@@ -159,7 +159,7 @@ def _by_reason(plan: PlanMade) -> dict[str, list[str]]:
     return found
 
 
-def _ending(event: RunMade | NothingToDo | SameBytes) -> str:
+def _ending(event: RunEnd) -> str:
     run = event.run
     if isinstance(event, NothingToDo):
         return f"nothing to do: {run.name}{_cv(run.data)}"

@@ -18,7 +18,7 @@ from kagkit.data.listings import (
     read_listing,
     write_listing,
 )
-from kagkit.data.surveys import Progress, Survey, glance, survey
+from kagkit.data.surveys import Progress, Survey, collector_paused, glance, survey
 from kagkit.foundation.errors import DataError, Problem
 from kagkit.foundation.files import held, write_file
 
@@ -121,11 +121,12 @@ def pin(
     """
     began = time.perf_counter()
     read_lock(root)  # a damaged lock is told before the work, not after it
-    now = survey(root, source, declared, deep=deep, progress=progress)
-    listing = now.listing
-    write_listing(root, listing)
+    with collector_paused():
+        now = survey(root, source, declared, deep=deep, progress=progress)
+        listing, parts = now.listing, now.listing.parts
+        write_listing(root, listing)
     with held(root / ".kagkit" / "data.lock"):
-        locked = {**read_lock(root), source: Locked(listing.version, listing.parts)}
+        locked = {**read_lock(root), source: Locked(listing.version, parts)}
         write_file(root / LOCK, _lock_text(locked))
     seconds = time.perf_counter() - began
     return Pinned(listing.version, *_amount(listing), seconds, now.hashed, now.unchanged)

@@ -79,41 +79,24 @@ class TaskFailed:
 
 
 @dataclass(frozen=True)
-class RunMade:
+class RunEnd:
+    """How a command ended: with a run, so many tasks planned, done and reused, after some seconds."""
+
+    run: Run
+    counts: dict[str, int]
+    seconds: float
+
+
+class RunMade(RunEnd):
     """A run was committed."""
 
-    run: Run
-    counts: dict[str, int]
-    seconds: float
 
-
-@dataclass(frozen=True)
-class NothingToDo:
+class NothingToDo(RunEnd):
     """The latest run is what would come out."""
 
-    run: Run
-    counts: dict[str, int]
-    seconds: float
 
-
-@dataclass(frozen=True)
-class SameBytes:
+class SameBytes(RunEnd):
     """Everything was done again, and the same bytes came out."""
 
-    run: Run
-    counts: dict[str, int]
-    seconds: float
 
-
-Event = (
-    Noted
-    | PlanMade
-    | TaskStarted
-    | TaskWaiting
-    | TaskProgressed
-    | TaskDone
-    | TaskFailed
-    | RunMade
-    | NothingToDo
-    | SameBytes
-)
+Event = Noted | PlanMade | TaskStarted | TaskWaiting | TaskProgressed | TaskDone | TaskFailed | RunEnd
