@@ -151,7 +151,7 @@ def test_a_row_moved_by_hand_to_another_fold_stops_the_run(toy: Path) -> None:
     (toy / "folds/main.csv").write_text("\n".join([*lines, ""]))
     told = kagkit(toy, "run", "exp001", code=3).err
     assert "folds/main.csv: old rows changed since exp001/1" in told
-    assert "bring folds/main.csv back (git checkout)" in told
+    assert "take the change back, or make other folds under another name" in told
 
 
 def test_new_training_rows_join_the_folds_and_no_old_row_moves(toy: Path) -> None:
