@@ -14,8 +14,8 @@ from kagkit.engine.slots import GpuSlots
 from kagkit.foundation.errors import DataError, RunError
 from kagkit.foundation.files import held, read_json, write_json
 from kagkit.runs.bench import Bench, Ended
+from kagkit.runs.choices import Planned
 from kagkit.runs.events import Event, Noted, TaskProgressed, TaskWaiting
-from kagkit.runs.planner import Planned
 from kagkit.runs.store import lock_of
 from kagkit.workspace.layout import Workspace
 from tests.toy import make_workspace, write_manifest, write_recipe

@@ -71,6 +71,22 @@ def test_text_targets_may_be_empty_on_purpose(tmp_path: Path) -> None:
     assert found(tmp_path, empty, sample=RLES, labels=False) == {}
 
 
+def test_truth_values_stay_what_the_sample_has(tmp_path: Path) -> None:
+    truths = NUMBERS.assign(label=False)
+    good = GOOD.replace(",1\n", ",True\n")
+    assert found(tmp_path, good, sample=truths) == {}
+    told = found(tmp_path, good.replace("id_003,True", "id_003,0.5"), sample=truths)
+    assert told == {
+        "types": "label: 1 are not True or False: 0.5 at id_003;"
+        " expected True or False, as in the sample submission"
+    }
+    assert "8 are not True or False: 1 at id_000" in found(tmp_path, GOOD, sample=truths)["types"]
+    assert (
+        "1 empty: id_003" in found(tmp_path, good.replace("id_003,True", "id_003,"), sample=truths)["empty"]
+    )
+    assert "8 are no numbers: 'True' at id_000" in found(tmp_path, good)["types"]
+
+
 def test_an_id_on_several_lines_is_a_fault_unless_it_is_meant(tmp_path: Path) -> None:
     twice = "id,rle\n" + "".join(f"{key},1 2\n{key},5 2\n" for key in IDS)
     told = found(tmp_path, twice, sample=RLES, labels=False)["ids"]
@@ -100,5 +116,9 @@ def test_a_competition_says_what_it_expects(tmp_path: Path) -> None:
     write_competition(root, metric={"score": "kagkit.metrics:auc", "greater_is_better": True})
     assert (asked := expect(root, read_competition(root))) is not None
     assert not asked.labels
+    (root / "own.py").write_text("def score(solution, submission, row_id_column_name):\n    return 0.0\n")
+    write_competition(root, metric={"score": "own:score", "greater_is_better": True})
+    assert (asked := expect(root, read_competition(root))) is not None
+    assert not asked.labels, "a sample of zeros may stand for numbers"
     write_competition(root, stages={1: {"train": "data/train.csv", "test": "data/test.csv"}})
     assert expect(root, read_competition(root)) is None

@@ -26,8 +26,8 @@ def member(folder: Path, values: Any, keys: list[Any] | None = None, name: str =
     return Predictions.open(path, name=name or path.name)
 
 
-def combined(folder: Path, members: list[Predictions], how: Any = "mean", **options: Any) -> Predictions:
-    combine(folder / "out", members, how, **options)
+def combined(folder: Path, members: list[Predictions], how: Any = "mean") -> Predictions:
+    combine(folder / "out", members, how)
     return Predictions.open(folder / "out")
 
 
@@ -89,11 +89,6 @@ def test_the_mean_is_taken_in_chunks_without_a_difference(tmp_path: Path) -> Non
     np.testing.assert_array_equal(mean, values.astype(np.float64).mean(axis=0).astype(np.float32))
 
 
-def test_weights_are_shares(tmp_path: Path) -> None:
-    members = [member(tmp_path, np.array([1.0, 0, 0, 0])), member(tmp_path, np.array([5.0, 1, 0, 0]))]
-    assert combined(tmp_path, members, weights=[3, 1]).array("prediction").tolist() == [2.0, 0.25, 0, 0]
-
-
 @pytest.mark.parametrize(
     ("given_type", "kept"),
     [
@@ -134,15 +129,6 @@ def test_ranks_of_half_floats_are_not_rounded_to_half_floats(tmp_path: Path) -> 
     assert len(np.unique(ranks)) == len(np.unique(values))
 
 
-def test_seeds_may_lack_rows_where_that_is_said(tmp_path: Path) -> None:
-    members = [
-        member(tmp_path, np.array([1.0, 2.0]), ["a", "b"]),
-        member(tmp_path, np.array([4.0, 8.0]), ["c", "b"]),
-    ]
-    mean = combined(tmp_path, members, partial=True, weights=[1, 2])
-    assert mean.frame()["prediction"].to_dict() == {"a": 1.0, "b": 6.0, "c": 4.0}
-
-
 def test_members_that_lack_keys_are_named(tmp_path: Path) -> None:
     members = [
         member(tmp_path, np.zeros(3), ["a", "b", "c"], "seed 0"),
@@ -177,7 +163,12 @@ def test_members_that_differ_in_columns_types_or_keys_are_named(tmp_path: Path) 
     ("values", "how", "told", "hint"),
     [
         (["x"] * 4, "mean", "text cannot be combined by mean", "write combine: module:function"),
-        ([np.ones((1, 4))] * 4, "mean", r"list<float64\[4\]> cannot be combined by mean", "fit: both"),
+        (
+            [np.ones((1, 4))] * 4,
+            "mean",
+            r"list<float64\[4\]> cannot be combined by mean",
+            "combine: mean, fit: both",
+        ),
         (np.zeros((4, 2)), "rank_mean", r"float64\[2\] cannot be combined by rank_mean", "combine: mean"),
     ],
 )
@@ -217,10 +208,22 @@ def test_a_function_cannot_be_given_arrays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("values", [np.array([3, 1, 2, 2]), ["x"] * 4, [np.zeros((0, 4), np.float16)] * 4])
-@pytest.mark.parametrize("how", ["mean", "rank_mean"])
-def test_a_single_member_is_kept_as_it_is(tmp_path: Path, values: Any, how: str) -> None:
+def test_the_mean_of_a_single_member_is_the_member(tmp_path: Path, values: Any) -> None:
     only = member(tmp_path, values)
-    assert combined(tmp_path, [only], how).content_sha256() == only.content_sha256()
+    assert combined(tmp_path, [only]).content_sha256() == only.content_sha256()
+
+
+def test_one_member_is_ranked_and_given_to_a_function_like_several(tmp_path: Path) -> None:
+    only, twin = (member(tmp_path, np.array([3.0, 1, 2, 2])) for _ in range(2))
+    ranks = combined(tmp_path, [only], "rank_mean").array("prediction").tolist()
+    assert ranks == [1.0, 0.25, 0.625, 0.625]
+    assert ranks == combined(tmp_path, [only, twin], "rank_mean").array("prediction").tolist()
+
+    def mean_less_one(parts: list[pd.DataFrame]) -> pd.DataFrame:
+        mean: pd.DataFrame = sum(parts[1:], parts[0]) / len(parts) - 1
+        return mean
+
+    assert combined(tmp_path, [only], mean_less_one).array("prediction").tolist() == [2.0, 0.0, 1.0, 1.0]
 
 
 def test_combining_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -229,39 +232,15 @@ def test_combining_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "options", "told"),
-    [
-        ("median", {}, "no way median"),
-        ("rank_means", {}, "did you mean rank_mean"),
-        ("mean", {"weights": [1]}, r"weights \[1\]; expected with mean or rank_mean 2 numbers"),
-        ("mean", {"weights": [0, 0]}, "not all 0"),
-        ("mean", {"weights": [1, -1]}, "0 or more"),
-        ("mean", {"weights": [1, float("nan")]}, "0 or more"),
-        ("mean", {"weights": [1, 0], "partial": True}, "positive"),
-        (len, {"weights": [1, 1]}, "weights beside a function"),
-    ],
+    ("how", "told"), [("median", "no way median"), ("rank_means", "did you mean rank_mean")]
 )
-def test_ways_and_weights_that_do_not_fit_are_refused(
-    tmp_path: Path, how: Any, options: Any, told: str
-) -> None:
-    members = [member(tmp_path, np.zeros(4)), member(tmp_path, np.zeros(4))]
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_way_that_there_is_not_is_refused(tmp_path: Path, how: str, told: str, count: int) -> None:
+    members = [member(tmp_path, np.zeros(4)) for _ in range(count)]
     with pytest.raises(ManifestError, match=told):
-        combine(tmp_path / "out", members, how, **options)
+        combine(tmp_path / "out", members, how)
 
 
 def test_no_members_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="members: none; expected at least one"):
         combine(tmp_path / "out", [], "mean")
-
-
-def test_a_function_gets_the_rows_each_seed_has(tmp_path: Path) -> None:
-    members = [member(tmp_path, np.array([1.0]), ["a"]), member(tmp_path, np.array([2.0, 3.0]), ["b", "a"])]
-
-    def last(parts: list[pd.DataFrame]) -> pd.DataFrame:
-        assert [part.index.tolist() for part in parts] == [["a"], ["a", "b"]]
-        return parts[1]
-
-    assert combined(tmp_path, members, last, partial=True).array("prediction", ["a", "b"]).tolist() == [
-        3.0,
-        2.0,
-    ]

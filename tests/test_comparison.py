@@ -93,6 +93,8 @@ def test_a_damaged_record_is_told(toy: Path) -> None:
     ("facts", "kind", "words"),
     [
         ({"data": {"stage1": "1" * 64}}, "data", "data versions"),
+        ({"data": RECORD["data"] | {"chexpert": "1" * 64}}, "data", "data versions"),
+        ({"metric": RECORD["metric"] | {"code": {"score.py:score": "1" * 64}}}, "metric", "metrics"),
         ({"fold_set": RECORD["fold_set"] | {"sha256": "1" * 64}}, "folds", "folds"),
         ({"metric": RECORD["metric"] | {"args": {"beta": 2}}}, "metric", "metrics"),
         ({"coverage": 0.5}, "rows", "shares of the rows"),
@@ -105,9 +107,16 @@ def test_cv_of_other_data_folds_metrics_or_rows_raises_an_alarm(
     write_run(toy, "exp002")
     (alarm,) = compare(toy).alarms
     assert alarm.kind == kind
-    assert alarm.text == f"CV is on different {words}: exp001/1 and the rest are not to be ranked together"
+    assert alarm.text == f"CV is on different {words}, not to be ranked together: exp001/1 | exp002/1"
     write_run(toy, "exp001", number=2)
     assert compare(toy).alarms == ()
+
+
+def test_an_alarm_names_the_groups_that_may_be_ranked_together(toy: Path) -> None:
+    for name, coverage in {"exp001": 0.5, "exp002": 1.0, "exp003": 0.5, "exp004": 0.25}.items():
+        write_run(toy, name, coverage=coverage)
+    (alarm,) = compare(toy).alarms
+    assert alarm.text.endswith(": exp001/1, exp003/1 | exp002/1 | exp004/1")
 
 
 def test_a_fit_on_all_rows_raises_no_alarm(toy: Path) -> None:

@@ -168,3 +168,16 @@ def test_the_log_has_the_whole_story(folder: Path, capfd: pytest.CaptureFixture[
     assert "Traceback" in told
     assert "JSONDecodeError" in told
     assert read_json(folder / "error.json")["exit_code"] == 4
+
+
+def test_an_error_of_ours_that_quotes_a_private_path_is_scrubbed_as_the_log_is(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, root = tmp_path_factory.mktemp("home") / "zaphod", folder.parents[2]
+    monkeypatch.setenv("HOME", str(home))
+    problem = Problem(f"{root}/score.py", f"no '{home}/limits.csv'", f"{root}/x", f"look in {home}", "metric")
+    told = _fail(folder, DataError(f"the metric read {home}/limits.csv", [problem]))
+    assert isinstance(told, DataError)
+    assert told.summary == "the metric read ~/limits.csv"
+    assert told.problems == (Problem("./score.py", "no '~/limits.csv'", "./x", "look in ~", "metric"),)
+    assert "zaphod" not in (folder / "error.json").read_text()

@@ -122,3 +122,19 @@ def test_an_experiment_is_read_with_the_competition(root: Path) -> None:
     workspace = Workspace(root)
     assert workspace.experiment("exp001").manifest.recipe == "mean.py"
     assert workspace.competition is workspace.competition
+
+
+def test_yaml_files_of_other_tools_are_no_manifests(root: Path) -> None:
+    (root / "environment.yaml").write_text("name: toy\ndependencies:\n  - kagkit: 1\n  kagkit: 1\n")
+    (root / "docker-compose.yaml").write_text("# kagkit: 1\nservices: {}\n")
+    (root / "folder.yaml").mkdir()
+    (root / "marked.yaml").write_bytes(b"\xef\xbb\xbfkagkit: 1\n")
+    (root / "noted.yaml").write_text('note: the mark may come late\n"kagkit": 1\n')
+    names = [path.name for path in Workspace(root).manifests()]
+    assert names == ["exp001.yaml", "marked.yaml", "noted.yaml"]
+
+
+def test_a_file_that_lacks_the_mark_is_told_so_where_it_is_named(root: Path) -> None:
+    (root / "environment.yaml").write_text("name: toy\n")
+    with pytest.raises(ManifestError, match=r"environment\.yaml: not a kagkit file"):
+        Workspace(root).experiment("environment.yaml")

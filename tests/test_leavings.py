@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +46,17 @@ def _torch_saved(old_format: bool) -> bytes:
 PICKLES: dict[str, Callable[[], bytes]] = {
     "model.pkl": lambda: b"",
     "model.joblib": lambda: b"compressed in some way",
+    "model.pkl.gz": lambda: b"",
+    "protocol0": lambda: pickle.dumps({"a": [1]}, 0),
+    "object0.txt": lambda: pickle.dumps(Path("x"), 0),
+    "tuple0": lambda: pickle.dumps((1, 2.5, Path), 0),
+    "protocol1": lambda: pickle.dumps([1], 1),
+    "zlib": lambda: zlib.compress(pickle.dumps([1]), 3),  # what joblib.dump(compress=3) writes
+    "gzip": lambda: gzip.compress(pickle.dumps([1])),
+    "bzip": lambda: bz2.compress(pickle.dumps(list(range(50_000)))),
+    "xz": lambda: lzma.compress(pickle.dumps([1])),
+    "lzma": lambda: lzma.compress(pickle.dumps([1]), format=lzma.FORMAT_ALONE),
+    "objects.npy.gz": lambda: gzip.compress(_saved(OBJECTS)),
     "protocol2": lambda: pickle.dumps([1], 2),
     "protocol5.bin": lambda: pickle.dumps([1], 5),
     "objects.npy": lambda: _saved(OBJECTS),
@@ -56,6 +71,15 @@ KEPT: dict[str, Callable[[], bytes]] = {
     "arrays.npz": lambda: _zipped(a=_saved(np.zeros(3)), b=b""),
     "model.txt": lambda: b"tree\nversion=v4\n",
     "empty": lambda: b"",
+    "log.txt.gz": lambda: gzip.compress(b"epoch 1\n" * 1000),
+    "weights.npy.xz": lambda: lzma.compress(_saved(np.zeros(3))),
+    "cut.gz": lambda: b"\x1f\x8b and no gzip",
+    "powers.txt": lambda: b"x^2 + x^3",
+    "x": lambda: b"x\x9cnothing",
+    "patients.csv": lambda: b"p0\np1\n",
+    "numbers.csv": lambda: b"0.5\n0.\n",
+    "targets.csv": lambda: b"tp0\n0\n",
+    "BZh": lambda: b"BZh and no more",
     "PK": lambda: b"PK, and no zip at all",
     "image.png": lambda: b"\x89PNG\r\n",
 }

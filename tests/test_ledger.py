@@ -75,3 +75,23 @@ def test_what_is_not_a_number_is_no_score(score: float, workspace: Workspace) ->
     with pytest.raises(ManifestError, match=r"not a score\n  private: .*; expected a finite number"):
         add_scores(workspace, "exp001/1", Scores(0.5, score))
     assert not workspace.leaderboard.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event":"score","public":0.5}',
+        '{"event":"score","run":1,"public":0.5}',
+        '{"event":"score","run":"exp001/1","public":"0.5"}',
+        '{"event":"score","run":"exp001/1","private":true}',
+        '{"event":"score","run":"exp001/1","private":NaN}',
+        "[1]",
+        "null",
+    ],
+)
+def test_a_line_of_another_shape_is_told_with_its_number(line: str, workspace: Workspace) -> None:
+    add_scores(workspace, "exp001/1", Scores(0.1))
+    with workspace.leaderboard.open("a") as stream:
+        stream.write(f'\n{line}\n{{"event":"score","ru')
+    with pytest.raises(DataError, match=r"leaderboard\.jsonl is damaged\n  leaderboard\.jsonl line 3: not a"):
+        read_scores(workspace)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from kagkit.foundation.errors import ManifestError
+from kagkit.runs.choices import Choice, Planned
 from kagkit.runs.material import FoldDigests, Material
-from kagkit.runs.planner import Choice, Planned, Planner
+from kagkit.runs.planner import Planner
 from kagkit.runs.record import read_run
 from kagkit.runs.store import Kept, Stored, TaskRecord, commit_task
 from kagkit.workspace.layout import Workspace

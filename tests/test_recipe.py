@@ -161,3 +161,16 @@ def test_a_value_must_be_of_the_type_that_is_declared(
 def test_a_recipe_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"unet\.py: no such file"):
         read_recipe(tmp_path, "unet.py")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import unet", "import unet.blocks as b", "from unet import Net", "from unet.blocks import Block"],
+)
+def test_a_recipe_named_like_what_it_imports_is_refused(statement: str, tmp_path: Path) -> None:
+    found = "import unet finds this file, not a package unet\n  hint: rename the file: unet_recipe.py"
+    assert problems_of(tmp_path, f"{statement}\n{WHOLE}") == [f"unet.py line 1: {found}"]
+    inside = WHOLE.replace("size=48): helper()", f"size=48):\n    {statement}")
+    assert problems_of(tmp_path, inside) == [f"unet.py line 4: {found}"]
+    other = statement.replace("unet", "unets")
+    assert problems_of(tmp_path, f"{other}\nfrom .unets import x\n{WHOLE}") == []

@@ -106,6 +106,28 @@ def test_a_run_that_is_not_there_is_told_with_those_that_are(
     assert hint in caught.value.problems[0].hint
 
 
+@pytest.mark.parametrize(
+    "reference", ["exp001/009-01234567", "nowhere/001-01234567", "runs/exp001/001-ffffffff"]
+)
+def test_a_path_that_is_not_there_is_no_run(reference: str, workspace: Workspace) -> None:
+    with pytest.raises(ManifestError, match=f"{reference}: no such run"):
+        find_run(workspace, reference)
+
+
+def test_a_path_of_another_workspace_or_another_place_is_no_run_of_this_one(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = _make_run(tmp_path / "other", "exp001", 1)
+    smoke = _make_run(tmp_path, ".smoke/exp001", 1)
+    monkeypatch.chdir(workspace.root)
+    for path in (other.folder, Path("other/runs/exp001/001-0123abcd"), smoke.folder):
+        with pytest.raises(ManifestError, match="no such run"):
+            find_run(workspace, str(path))
+    assert find_run(workspace.for_smoke(True), str(smoke.folder)).folder == smoke.folder
+    with pytest.raises(ManifestError, match="no such run"):
+        find_run(workspace.for_smoke(True), "runs/exp001/001-0123abcd")
+
+
 def test_only_partial_runs_are_no_run_of_that_name(workspace: Workspace) -> None:
     _make_run(workspace.root, "exp003", 1, complete=False)
     with pytest.raises(ManifestError, match="exp003 has runs 1"):

@@ -246,9 +246,15 @@ def test_targets_are_what_only_train_has_and_what_is_submitted_in_train_order() 
     test = pd.DataFrame(columns=["age", "shown"])
     assert rows.find_targets(train, test, [], ["shown", "absent"]) == ("y2", "y1", "shown")
     assert rows.find_targets(train, None, [], ["y1"]) == ("y1",)
-    assert rows.find_targets(train, test, ["y1"], ["shown"]) == ("y1",)
     with pytest.raises(DataError, match=r"target shwon: no such column\n.*did you mean shown"):
         rows.find_targets(train, test, ["shwon"], [])
+
+
+def test_declared_targets_never_show_predict_the_submissions_own() -> None:
+    train = pd.DataFrame(columns=["y", "age", "z", "extra"])
+    test = pd.DataFrame(columns=["age"])
+    assert rows.find_targets(train, test, ["z"], ["y"]) == ("z", "y")
+    assert rows.find_targets(train, train, ["z"], ["y", "absent"]) == ("z", "y")
 
 
 def test_rows_without_targets_have_every_other_column() -> None:

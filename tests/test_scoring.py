@@ -66,14 +66,18 @@ def competition_in(root: Path, **changes: Any) -> Competition:
 
 
 def scorer_in(
-    root: Path, make: str | None = None, args: dict[str, Any] | None = None, **changes: Any
+    root: Path,
+    make: str | None = None,
+    args: dict[str, Any] | None = None,
+    labelled: pd.DataFrame | None = None,
+    **changes: Any,
 ) -> Scorer:
     """A scorer; `score` is short for a metric whose more is better."""
     score = changes.pop("score", "kagkit.metrics:accuracy")
     metric = {"score": score, "greater_is_better": True} | changes.pop("metric", {})
     competition = competition_in(root, metric=metric, **changes)
     sample = read_sample(root, competition)
-    return Scorer(root, competition, Making(make, args or {}), sample, ("label",))
+    return Scorer(root, competition, Making(make, args or {}), sample, ("label",), labelled)
 
 
 def predicted(keys: list[str], **columns: Any) -> Predictions:
@@ -108,12 +112,77 @@ def test_numbers_that_are_no_probabilities_are_not_rounded_on_a_guess(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("names", "made"), [(("0", "1"), [1, 0, 1]), (("cat", "dog"), ["dog", "cat", "dog"])]
+    ("names", "made"), [(("0", "1"), ["1", "0", "1"]), (("cat", "dog"), ["dog", "cat", "dog"])]
 )
 def test_a_column_for_each_class_becomes_the_likeliest_class(tmp_path: Path, names: Any, made: Any) -> None:
     columns = dict(zip(names, ([0.2, 0.9, 0.4], [0.8, 0.1, 0.6]), strict=True))
     table = scorer_in(tmp_path).make(predicted(["x", "y", "z"], **columns), ROWS)
     assert table["label"].tolist() == made
+
+
+def labels_made(root: Path, classes: list[Any], score: str = "accuracy", **columns: Any) -> list[Any]:
+    """What the labels of three rows become where the training rows hold these classes."""
+    metric = score if ":" in score else f"kagkit.metrics:{score}"
+    scorer = scorer_in(root, score=metric, labelled=pd.DataFrame({"label": classes}))
+    made: list[Any] = scorer.make(predicted(["x", "y", "z"], **columns), ROWS)["label"].tolist()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("classes", "columns", "made"),
+    [
+        ([0, 1], {"label": [0.25, 0.5, 0.75]}, [0, 1, 1]),
+        ([False, True], {"label": [0.25, 0.5, 0.75]}, [False, True, True]),
+        ([False, True], {"label": [True, False, True]}, [True, False, True]),
+        ([False, True], {"label": [1, 0, 1]}, [True, False, True]),
+        ([False, True], {"False": [0.1, 0.9, 0.2], "True": [0.9, 0.1, 0.8]}, [True, False, True]),
+        ([0, 1], {"label": [True, False, True]}, [1, 0, 1]),
+        ([0.0, 1.0, None], {"label": [0.25, 0.5, 0.75]}, [0, 1, 1]),
+        ([1, 2], {"label": [2.0, 1.0, 2.0]}, [2, 1, 2]),
+        ([1, 2], {"1": [0.1, 0.9, 0.2], "2": [0.9, 0.1, 0.8]}, [2, 1, 2]),
+        (["01", "02"], {"01": [0.1, 0.9, 0.2], "02": [0.9, 0.1, 0.8]}, ["02", "01", "02"]),
+    ],
+)
+def test_labels_are_written_as_the_training_rows_write_them(
+    tmp_path: Path, classes: list[Any], columns: Any, made: list[Any]
+) -> None:
+    found = labels_made(tmp_path, classes, **columns)
+    assert (found, [type(label) for label in found]) == (made, [type(label) for label in made])
+
+
+@pytest.mark.parametrize(
+    ("classes", "columns", "told"),
+    [
+        ([1, 2], {"label": [0.1, 0.9, 0.2]}, "from 0.1 to 0.9 .* classes 1, 2; expected a column per class"),
+        ([-1, 1], {"label": [-0.5, 0.5, 1]}, "classes -1, 1; expected a column per class"),
+        ([-1, 1], {"label": [0.0, 1.0, -1.0]}, "label: 0.0: no class of the training rows; expected -1, 1"),
+        ([0, 1, 2], {"label": [0.5, 1.5, 1]}, "classes 0, 1, 2; expected a column per class"),
+        (["cat", "dog"], {"label": [0.5, 0.1, 1]}, "classes cat, dog; expected a column per class"),
+        (["cat", "dog"], {"label": ["cat", "cow", "dog"]}, "label: cow: no class"),
+        ([0, 1], {"label": [0, 1, 2]}, "label: 2: no class of the training rows; expected 0, 1"),
+        ([False, True], {"label": [0, 1, 2]}, "label: 2: no class"),
+        ([0, 1], {"label_0": [0, 1, 0.2], "label_1": [1, 0, 0.8]}, "label: label_1, label_0: no class"),
+    ],
+)
+def test_labels_that_the_training_rows_do_not_know_are_refused(
+    tmp_path: Path, classes: list[Any], columns: Any, told: str
+) -> None:
+    with pytest.raises(RunError, match=told):
+        labels_made(tmp_path, classes, **columns)
+
+
+def test_a_sample_of_zeros_rounds_no_target_that_has_numbers_between(tmp_path: Path) -> None:
+    own, given_so = "toy_functions:score", [0.25, 0.5, 0.75]
+    assert labels_made(tmp_path, [0, 1], own, label=given_so) == [0, 1, 1]
+    assert labels_made(tmp_path, [0.5, 1], own, label=given_so) == given_so
+
+
+def test_the_classes_are_those_of_the_truth_that_is_scored(tmp_path: Path) -> None:
+    scorer = scorer_in(
+        tmp_path, score="toy_functions:score", metric={"solution": "toy_functions:truth"}, labelled=ROWS
+    )
+    made = scorer.make(predicted(["x", "y", "z"], **{"1": [0.9, 0.2, 0], "2": [0.1, 0.8, 1]}), ROWS)
+    assert made["label"].tolist() == [1, 2, 2]
 
 
 def test_predictions_of_another_column_are_told_with_what_to_write(tmp_path: Path) -> None:

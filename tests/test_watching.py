@@ -20,7 +20,7 @@ os.chdir(root)
 for name, code in json.loads(sys.argv[2]).items():
     if os.fork() == 0:
         sys.path.insert(0, str(root))
-        watch = ReadWatch(root, ("data", "listed.txt"))
+        watch = ReadWatch(root, ("data", "listed.txt"), root.parent / "reads")
         watch.start()
         exec(code)
         seen = watch.undeclared()

@@ -30,6 +30,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
     from dataclasses import asdict
 
     from kagkit.cli.drawing import draw_problems, emit_json
+    from kagkit.foundation.errors import counted
 
     code = 0
     problems: list[Problem] = []
@@ -41,8 +42,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> None:
         emit_json({"ok": not problems, "problems": [asdict(problem) for problem in problems]})
     else:
         draw_problems(problems)
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "no problems"
-        click.echo(count)
+        click.echo(counted(len(problems), "problem") if problems else "no problems")
     raise click.exceptions.Exit(code)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from kagkit.cli.options import show_examples
 PIN = """
 kagkit data pin               # every declared source
 kagkit data pin chexpert      # one of them
+kagkit data pin --deep        # read every byte again
 """
 VERIFY = """
 kagkit data verify            # by size and time where nothing changed
@@ -31,7 +34,8 @@ def data() -> None:
 
 @declare("pin", PIN)
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
-def pin(sources: tuple[str, ...], as_json: bool) -> None:
+@click.option("--deep", is_flag=True, help="Read every file, whatever its size and time say.")
+def pin(sources: tuple[str, ...], deep: bool, as_json: bool) -> None:
     """Make what is on the disk the version this workspace works with.
 
     Writes data.lock.yaml, to be committed, and a listing that `sha256sum -c` reads. Unchanged files are not
@@ -44,7 +48,10 @@ def pin(sources: tuple[str, ...], as_json: bool) -> None:
     from kagkit.foundation.errors import counted
 
     root, declared = _sources(sources)
-    pinned = {name: versions.pin(root, name, parts, progress=_progress()) for name, parts in declared.items()}
+    pinned = {}
+    for name, parts in declared.items():
+        with _progress() as progress:
+            pinned[name] = versions.pin(root, name, parts, deep=deep, progress=progress)
     if as_json:
         emit_json(_one_or_all({name: asdict(value) for name, value in pinned.items()}))
         return
@@ -67,10 +74,10 @@ def verify(sources: tuple[str, ...], deep: bool, as_json: bool) -> None:
     from kagkit.foundation.errors import counted
 
     root, declared = _sources(sources)
-    found = {
-        name: versions.verify(root, name, parts, deep=deep, progress=_progress())
-        for name, parts in declared.items()
-    }
+    found = {}
+    for name, parts in declared.items():
+        with _progress() as progress:
+            found[name] = versions.verify(root, name, parts, deep=deep, progress=progress)
     changed = any(value.changes for value in found.values())
     if as_json:
         emit_json(_one_or_all({name: asdict(value) for name, value in found.items()}))
@@ -159,17 +166,23 @@ def _one_or_all(facts: dict[str, Any]) -> Any:
     return next(iter(facts.values())) if len(facts) == 1 else facts
 
 
-def _progress() -> Any:
-    """A counter on a terminal; nothing elsewhere."""
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A counter on a terminal, whose line is ended with the work; nothing elsewhere."""
     from kagkit.cli.drawing import on_terminal
 
-    if not on_terminal():
-        return None
+    shown = False
 
     def show(files: int, size: int) -> None:
+        nonlocal shown
+        shown = True
         click.echo(f"\r{files:,} files, {size / 1e6:,.0f} MB", nl=False, err=True)
 
-    return show
+    try:
+        yield show if on_terminal() else None
+    finally:
+        if shown:
+            click.echo(err=True)
 
 
 for subcommand in (pin, verify, diff):

@@ -65,7 +65,7 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
 def _options(given: dict[str, Any], as_json: bool) -> Any:
     from kagkit.cli.drawing import duration, on_terminal
-    from kagkit.runs.planner import Choice
+    from kagkit.runs.choices import Choice
     from kagkit.runs.runner import RunOptions
 
     def confirm(seconds: float) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import click
 
 from kagkit.cli.drawing import duration, number, on_terminal
+from kagkit.foundation.errors import counted
 from kagkit.runs.events import (
     Event,
     Noted,
@@ -76,12 +77,11 @@ class RunDrawing:
         self._expected, self._began = plan.expected, time.monotonic()
         if not plan.expected:
             if self._explain:
-                self._say(f"{plan.experiment}: nothing to do, {plan.done} tasks done")
+                self._say(f"{plan.experiment}: nothing to do, {counted(plan.done, 'task')} done")
             return
         known = [p.seconds for p in plan.todo if p.seconds is not None]
         estimate = f", about {duration(sum(known))} of work the last time" if known else ""
-        tasks = f"{plan.expected} task{'s' if plan.expected > 1 else ''}"
-        self._say(f"{plan.experiment}: {tasks} to do, {plan.done} done{estimate}")
+        self._say(f"{plan.experiment}: {counted(plan.expected, 'task')} to do, {plan.done} done{estimate}")
         if self._explain:
             for planned in plan.todo:
                 self._say(f"  {planned.spec.label}: {planned.reason or 'restart'}")
@@ -89,8 +89,6 @@ class RunDrawing:
             for reason, labels in _by_reason(plan).items():
                 many = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
                 self._say(f"  {labels[0]}{many}: {reason}")
-        if on_terminal() and not self._silent:
-            self._bars = self._stack.enter_context(_Bars(plan.expected))
 
     def _take_task(self, event: TaskStarted | TaskProgressed | TaskDone | TaskFailed) -> None:
         if isinstance(event, TaskDone) and not event.reused:
@@ -99,6 +97,9 @@ class RunDrawing:
         elif isinstance(event, TaskFailed):
             self._finished += 1
             self._say(f"{event.label} failed; the others go on")
+        elif isinstance(event, TaskStarted) and self._bars is None and not self._silent and on_terminal():
+            # Not before: bars redraw standard error, and a question may come between the plan and the work.
+            self._bars = self._stack.enter_context(_Bars(self._expected))
         if self._bars is not None:
             self._bars.take(event)
 
@@ -165,7 +166,7 @@ def _ending(event: RunEnd) -> str:
         return f"nothing to do: {run.name}{_cv(run.data)}"
     if isinstance(event, SameBytes):
         count = event.counts["done"]
-        return f"same bytes: {run.name} was done again, {count} tasks in {duration(event.seconds)}"
+        return f"same bytes: {run.name} was done again, {counted(count, 'task')} in {duration(event.seconds)}"
     smoke = ".smoke" in run.folder.parts
     partial = "" if run.complete else f"; {'a smoke' if smoke else 'a partial'} run: never ranked or packaged"
     exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"

@@ -17,10 +17,11 @@ from kagkit.data.predictions import Predictions, Written, write
 from kagkit.foundation.errors import DataError, ManifestError, Problem, did_you_mean
 
 Combiner = Callable[[list[pd.DataFrame]], pd.DataFrame]
+WAYS = ("mean", "rank_mean")
 HINTS = {
     "scalar": "write combine: module:function, which gets a list of tables",
     "array": "combine: mean",
-    "ragged": "fit: both and one seed, where a single fit predicts the test rows and nothing is combined",
+    "ragged": "combine: mean, fit: both and one seed: a single fit predicts the test rows and is kept",
 }
 
 
@@ -58,17 +59,11 @@ def concatenate(path: Path, members: Sequence[Predictions]) -> Written:
     return write(path, chunks, keys, key_names=members[0].key_names)
 
 
-def combine(
-    path: Path,
-    members: Sequence[Predictions],
-    how: str | Combiner,
-    *,
-    weights: Sequence[float] | None = None,
-    partial: bool = False,
-) -> Written:
+def combine(path: Path, members: Sequence[Predictions], how: str | Combiner) -> Written:
     """Make one prediction of several for the same rows, joined by key, chunk by chunk.
 
-    A single member is kept as it is, whatever `how` is: there is nothing to combine.
+    The mean of a single member is the member as it is. Ranks and functions are taken of it all the same: OOF
+    of one seed and test predictions of several folds are then on one scale, and one threshold fits both.
 
     Args:
         path: The file to write; its rows are in the first member's order.
@@ -77,13 +72,10 @@ def combine(
             (whole numbers and truth values become floats). `rank_mean`: every scalar column becomes its rank
             divided by the member's rows, in (0, 1], ties sharing their mean rank; then the mean, in float64.
             Or a function of the members' tables, rows in one order, that returns a table with the same keys.
-        weights: One for each member, for `mean` and `rank_mean`; equal when None.
-        partial: Members may lack rows (OOF over seeds): the mean is over those that have the row, and a
-            function gets tables of different lengths.
 
     Raises:
         DataError: Members differ in keys or columns, or hold what `how` cannot combine.
-        ManifestError: There is no such `how`, or the weights do not fit.
+        ManifestError: There is no such `how`.
         RunError: A function's table has other keys or NaN, or the file cannot be written.
 
     References:
@@ -100,43 +92,28 @@ def combine(
         >>> Predictions.open(folder / "oof.arrow").array("p", ["a", "b"])
         array([0.5, 0.5])
     """
-    shares = _shares(how, weights, len(members), partial)
-    problems = _column_problems(members)
-    if not problems and len(members) > 1:
-        problems = _kind_problems(members[0], how) + ([] if partial else _lacking(members))
-    if problems:
-        raise DataError(f"{path.name} not written: the members do not fit together", problems)
-    if len(members) == 1:
-        return concatenate(path, members)
-    keys = _all_keys(members).unique()
-    output: Any
-    if callable(how):
-        output = how([member.frame(_shared(keys, member)) for member in members])
-    elif how == "rank_mean":
-        output = _means([_ranked(member) for member in members], shares, keys)
-    else:
-        output = _means(members, shares, keys)
-    return write(path, output, keys, key_names=members[0].key_names)
-
-
-def _shares(
-    how: str | Combiner, weights: Sequence[float] | None, members: int, partial: bool
-) -> NDArray[np.float64]:
-    if isinstance(how, str) and how not in ("mean", "rank_mean"):
-        hint = did_you_mean(how, ["mean", "rank_mean", "module:function"])
+    if isinstance(how, str) and how not in WAYS:
+        hint = did_you_mean(how, [*WAYS, "module:function"])
         raise ManifestError(
             "predictions cannot be combined", [Problem("combine", f"no way {how}", hint=hint)]
         )
-    if weights is None:
-        return np.ones(members)
-    shares = np.asarray(weights, dtype=np.float64)
-    least = "positive" if partial else "0 or more, not all 0"
-    fit = np.isfinite(shares).all() and (shares > 0 if partial else shares >= 0).all() and shares.any()
-    if callable(how) or shares.shape != (members,) or not fit:
-        found = "weights beside a function" if callable(how) else f"weights {list(weights)}"
-        expected = f"with mean or rank_mean {members} numbers, {least}"
-        raise ManifestError("predictions cannot be combined", [Problem("weights", found, expected)])
-    return shares
+    as_it_is = len(members) == 1 and how == "mean"
+    problems = _column_problems(members)
+    if not problems and not as_it_is:
+        problems = _kind_problems(members[0], how) + _lacking(members)
+    if problems:
+        raise DataError(f"{path.name} not written: the members do not fit together", problems)
+    if as_it_is:
+        return concatenate(path, members)
+    keys = members[0].keys
+    output: Any
+    if callable(how):
+        output = how([member.frame(keys) for member in members])
+    elif how == "rank_mean":
+        output = _means([_ranked(member) for member in members], keys)
+    else:
+        output = _means(members, keys)
+    return write(path, output, keys, key_names=members[0].key_names)
 
 
 def _column_problems(members: Sequence[Predictions]) -> list[Problem]:
@@ -203,10 +180,6 @@ def _all_keys(members: Sequence[Predictions]) -> pd.Index[Any]:
     return keys
 
 
-def _shared(keys: pd.Index[Any], member: Predictions) -> pd.Index[Any]:
-    return keys[member.keys.get_indexer(keys) >= 0]
-
-
 def _ranked(member: Predictions) -> Predictions:
     """The member with ranks in place of its scalar columns, in memory."""
     columns = {name: member.table.column(name) for name in member.key_names}
@@ -217,24 +190,19 @@ def _ranked(member: Predictions) -> Predictions:
 
 
 def _means(
-    members: Sequence[Predictions], shares: NDArray[np.float64], keys: pd.Index[Any]
+    members: Sequence[Predictions], keys: pd.Index[Any]
 ) -> Iterator[tuple[pd.Index[Any], dict[str, NDArray[Any]]]]:
     step = min(member.chunk_rows for member in members)
     for start in range(0, max(len(keys), 1), step):
         chunk = keys[start : start + step]
-        yield chunk, {name: _mean(members, shares, name, chunk) for name in members[0].columns}
+        yield chunk, {name: _mean(members, name, chunk) for name in members[0].columns}
 
 
-def _mean(
-    members: Sequence[Predictions], shares: NDArray[np.float64], column: str, keys: pd.Index[Any]
-) -> NDArray[Any]:
-    """The weighted mean of a column over the members that have each key."""
+def _mean(members: Sequence[Predictions], column: str, keys: pd.Index[Any]) -> NDArray[Any]:
+    """The mean of a column, summed in float64 and in the members' order."""
     like = members[0].array(column, keys[:0])
     total = np.zeros((len(keys), *like.shape[1:]))
-    weight = np.zeros((len(keys), *[1] * (like.ndim - 1)))
-    for member, share in zip(members, shares, strict=True):
-        here = member.keys.get_indexer(keys) >= 0
-        total[here] += share * member.array(column, keys[here]).astype(np.float64)
-        weight[here] += share
-    mean: NDArray[Any] = total / weight
+    for member in members:
+        total += member.array(column, keys).astype(np.float64)
+    mean: NDArray[Any] = total / len(members)
     return mean.astype(like.dtype if like.dtype.kind == "f" else np.result_type(like.dtype, np.float32))

@@ -180,12 +180,12 @@ def find_targets(
     Args:
         train: Training rows, with their targets.
         test: Test rows; None where there are none yet.
-        declared: The targets the user named; when given, these and no others.
-        submission_targets: The columns a submission has beside its key.
+        declared: The targets the user named; when given, what only `train` has is no longer looked for.
+        submission_targets: The columns a submission has beside its key; a target wherever `train` has it.
 
     Returns:
-        The declared targets; else what `train` has and `test` lacks, with the submission's targets, in
-        the order of `train`'s columns.
+        The declared targets, then the submission's; where none are declared, what `train` has and `test`
+        lacks, with the submission's targets, in the order of `train`'s columns.
 
     Raises:
         DataError: Declared targets that `train` does not have.
@@ -202,10 +202,11 @@ def find_targets(
             Problem(f"target {name}", "no such column", hint=did_you_mean(name, columns)) for name in unknown
         ]
         raise DataError("the training rows lack declared targets", problems)
+    submitted = [name for name in columns if name in submission_targets]
     if declared:
-        return tuple(declared)
+        return tuple(dict.fromkeys([*declared, *submitted]))
     lacked = set(columns).difference(columns if test is None else test.columns)
-    return tuple(name for name in columns if name in lacked or name in submission_targets)
+    return tuple(name for name in columns if name in lacked or name in submitted)
 
 
 def without_targets(frame: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:

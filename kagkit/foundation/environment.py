@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,8 @@ PACKAGES = (
     "lightgbm",
     "safetensors",
 )
+# Modules whose package has another name.
+MODULES = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image"}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 NUMERIC_VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -46,8 +49,11 @@ def numeric_environment(threads: int, determinism: str) -> dict[str, str]:
 
 
 @cache
-def fingerprint() -> dict[str, Any]:
+def fingerprint(modules: tuple[str, ...] = ()) -> dict[str, Any]:
     """Python, packages, processor and numeric switches of this process, without importing any package.
+
+    Args:
+        modules: Further modules whose packages count, by the names they are imported by.
 
     Returns:
         Plain data. No host, user or path is in it.
@@ -55,11 +61,12 @@ def fingerprint() -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
     packages: dict[str, str | None] = {}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *sorted({MODULES.get(name, name) for name in modules} - {*PACKAGES})):
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
-            packages[package] = None
+            if package in PACKAGES:
+                packages[package] = None
     return {
         "python": platform.python_version(),
         "system": platform.system(),
@@ -68,6 +75,14 @@ def fingerprint() -> dict[str, Any]:
         "packages": packages,
         "switches": {name: os.environ[name] for name in NUMERIC_VARIABLES if name in os.environ},
     }
+
+
+def device_name() -> str:
+    """What a task computes on: `cpu`, or the GPU's name where this process has torch and one is visible."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not os.environ.get("CUDA_VISIBLE_DEVICES") or not torch.cuda.is_available():
+        return "cpu"
+    return str(torch.cuda.get_device_name(0))
 
 
 def _processor() -> str:

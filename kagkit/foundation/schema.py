@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean, nearest
+from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean, nearest
 from kagkit.foundation.strictyaml import Node
 
 T = TypeVar("T")
@@ -54,8 +54,7 @@ def read_tree(cls: type[T], tree: Node, name: str) -> T:
     """
     value, problems = read_what_fits(cls, tree, name)
     if value is None or problems:
-        count = len(problems)
-        raise ManifestError(f"{name}: {count} problem{'s' if count > 1 else ''}", problems)
+        raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return value
 
 

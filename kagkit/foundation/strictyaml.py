@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kagkit.foundation.errors import ManifestError, Problem
+from kagkit.foundation.errors import ManifestError, Problem, counted
 
 # A leading zero makes text of a number: `007` is an id. So do more digits than any number has.
 WHOLE = "(?:0|[1-9][0-9]{0,99})"
@@ -138,7 +138,7 @@ def _refuse(name: str, line: int, found: str, hint: str) -> NoReturn:
 
 
 def _count(name: str, problems: list[Problem]) -> str:
-    return f"{name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return f"{name}: {counted(len(problems), 'problem')}"
 
 
 def _convert(node: Any, name: str, problems: list[Problem]) -> Node:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kagkit.foundation.errors import KagkitError, Problem, samples
-from kagkit.metrics.scoring import asks_for_labels, read_sample, read_submission
+from kagkit.metrics.scoring import read_sample, read_submission, takes
 from kagkit.workspace.competition import Competition
 
 
@@ -44,7 +44,7 @@ def expect(root: Path, competition: Competition) -> Expected | None:
     if sample is None:
         return None
     asked = competition.submission
-    labels = asks_for_labels(competition, sample)
+    labels = takes(competition) == "labels"
     return Expected(
         sample, competition.submission_key, asked.target, labels, several=asked.lines == "several"
     )
@@ -117,14 +117,19 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
     numeric = _holds_numbers(sample)
     # Text targets may be empty on purpose: no mask, no label.
     empty = values.isna()
-    if numeric and empty.any():
+    truths = pd.api.types.is_bool_dtype(sample)
+    if truths:
+        yield from _truth_problems(values, ids, column)
+    if (numeric or truths) and empty.any():
         yield Problem(column, f"{int(empty.sum()):,} empty: {_shown(ids[empty.to_numpy()])}", check="empty")
     if not numeric:
         return
-    numbers = pd.to_numeric(values, errors="coerce")
+    # True is 1 to pandas, but not to a host.
+    told = values.astype(str) if pd.api.types.is_bool_dtype(values) else values
+    numbers = pd.to_numeric(told, errors="coerce")
     words = numbers.isna() & ~empty
     if words.any():
-        first = values[words].iloc[0]
+        first = told[words].iloc[0]
         found = f"{int(words.sum()):,} are no numbers: {first!r} at {_shown(ids[words.to_numpy()])}"
         yield Problem(column, found, "numbers, as in the sample submission", check="types")
     infinite = np.isinf(numbers.fillna(0.0).to_numpy(dtype="float64"))
@@ -135,6 +140,14 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
         first = numbers[between].iloc[0]
         found = f"{int(between.sum()):,} are no labels: {first:g} at {_shown(ids[between])}"
         yield Problem(column, found, "whole labels", "round them, or take the likeliest class", check="types")
+
+
+def _truth_problems(values: pd.Series[Any], ids: pd.Index[str], column: str) -> Iterator[Problem]:
+    strange = (values.notna() & ~values.astype(str).isin(["True", "False"])).to_numpy()
+    if strange.any():
+        first = values[strange].iloc[0]
+        found = f"{int(strange.sum()):,} are not True or False: {first} at {_shown(ids[strange])}"
+        yield Problem(column, found, "True or False, as in the sample submission", check="types")
 
 
 def _holds_numbers(sample: pd.Series[Any]) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kagkit.foundation.errors import ManifestError, Problem
+from kagkit.foundation.errors import ManifestError, Problem, samples
+from kagkit.foundation.files import canonical_json
 from kagkit.runs.record import Run, experiments_with_runs, find_run, latest_run, read_run, run_folders
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, read_scores
@@ -17,7 +18,7 @@ from kagkit.workspace.ledger import Scores, read_scores
 class Row:
     """One run: its CV, the spread of its folds, and what the host gave it.
 
-    `gap` is the public score minus the CV; `rows` what share of the training rows the CV covers.
+    `gap` is the public score minus the CV; `coverage` what share of the training rows the CV covers.
     """
 
     run: str
@@ -173,21 +174,20 @@ def _agreement(rows: Sequence[Row]) -> dict[str, float | None]:
 def _alarms(runs: Sequence[Run]) -> tuple[Alarm, ...]:
     """Runs on different data, folds or metrics are shown together only with a word about it."""
     facts: dict[str, tuple[str, Callable[[Run], Any]]] = {
-        "data": ("data versions", lambda run: run.data["data"]["stage1"]),
+        "data": ("data versions", lambda run: run.data["data"]),
         "folds": ("folds", lambda run: run.data["fold_set"]["sha256"]),
-        "metric": ("metrics", lambda run: str(sorted(run.data["metric"].items(), key=str))),
+        "metric": ("metrics", lambda run: run.data["metric"]),
         "rows": ("shares of the rows", lambda run: run.data["coverage"]),
     }
     alarms = []
     for kind, (words, fact) in facts.items():
-        values = {run.name: fact(run) for run in runs if run.data["cv"] is not None}
-        if len(set(values.values())) > 1:
-            newest = list(values.values())[-1]
-            others = [name for name, value in values.items() if value != newest]
-            text = (
-                f"CV is on different {words}: {', '.join(others)} and the rest are not to be ranked together"
-            )
-            alarms.append(Alarm(kind, text))
+        alike: dict[str, list[str]] = {}
+        for run in runs:
+            if run.data["cv"] is not None:
+                alike.setdefault(canonical_json(fact(run)), []).append(run.name)
+        if len(alike) > 1:
+            groups = " | ".join(samples(names) for names in alike.values())
+            alarms.append(Alarm(kind, f"CV is on different {words}, not to be ranked together: {groups}"))
     return tuple(alarms)
 
 

@@ -1,4 +1,4 @@
-"""What a host scores with: metrics with Kaggle's signature, tables in submission format, resampling."""
+"""What a host scores with: metrics with Kaggle's signature, labels, tables in submission format."""
 
 from kagkit.metrics.tabular import (
     TAKES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kagkit.foundation.errors import (
     samples,
 )
 from kagkit.metrics import TAKES
+from kagkit.metrics.labelling import name_largest, to_labels
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.manifest import Making
 
@@ -38,6 +40,7 @@ class Scorer:
         making: How predictions become submission rows.
         sample: The sample submission, key columns as text; None where the host gives none.
         targets: The columns `predict` never sees.
+        labelled: All training rows, which tell the classes of the target; None where they are not known.
     """
 
     root: Path
@@ -45,6 +48,7 @@ class Scorer:
     making: Making
     sample: pd.DataFrame | None
     targets: tuple[str, ...]
+    labelled: pd.DataFrame | None = None
 
     def make(self, predictions: Predictions, rows: pd.DataFrame) -> pd.DataFrame:
         """The submission rows for some rows, key columns first, then the target columns.
@@ -63,11 +67,12 @@ class Scorer:
             return self._checked(table, self.making.make)
         columns = list(self.competition.submission.target)
         given = predictions.frame(asked.index)
-        values = (
-            given[columns] if set(columns) <= set(given.columns) else self._largest(given, columns, asked)
-        )
-        if asks_for_labels(self.competition, self.sample):
-            values = _at_half(values)
+        if not set(columns) <= set(given.columns):
+            values = to_labels(name_largest(given, columns), self._truth)
+        elif self._asks_for_labels():
+            values = to_labels(given[columns], self._truth)
+        else:
+            values = given[columns]
         return self._checked(values.reset_index(), "predictions")
 
     def solution(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -112,18 +117,24 @@ class Scorer:
             )
         return value
 
-    def _largest(self, given: pd.DataFrame, columns: list[str], rows: pd.DataFrame) -> pd.DataFrame:
-        """One column per class becomes the class with the largest value."""
-        if len(columns) != 1 or len(given.columns) < 2:
-            problem = Problem(
-                "predictions",
-                f"columns {', '.join(map(str, given.columns))}",
-                f"{', '.join(columns)}, or a column per class of one target",
-                "name the columns so, or write `submission: {make: module:function}`",
-            )
-            raise RunError("predictions do not fit the submission", [problem])
-        winners = given.columns.to_numpy()[given.to_numpy().argmax(axis=1)]
-        return pd.DataFrame({columns[0]: _labels(winners)}, index=given.index)
+    @cached_property
+    def _truth(self) -> pd.DataFrame | None:
+        """What the submission's targets are in all training rows; None where that is not known."""
+        columns = list(self.competition.submission.target)
+        if self.labelled is None:
+            return None
+        if self.competition.metric.solution is not None:
+            return self.solution(self.labelled)[columns]
+        return self.labelled[columns] if set(columns) <= set(self.labelled.columns) else None
+
+    def _asks_for_labels(self) -> bool:
+        """Whether labels are asked: kagkit's metric says so, or else the sample, and no row denies it."""
+        taken = takes(self.competition)
+        if taken is not None or self.sample is None:
+            return taken == "labels"
+        sample = self.sample[list(self.competition.submission.target)]
+        # A sample of zeros may well stand for numbers: the training rows know.
+        return _all_whole(sample) and (self._truth is None or _all_whole(self._truth.convert_dtypes()))
 
     def _checked(self, table: object, source: str) -> pd.DataFrame:
         """The table with key and target columns only, keys as text."""
@@ -144,15 +155,9 @@ class Scorer:
         return table[[*key, *target]].astype(dict.fromkeys(key, "str"))
 
 
-def asks_for_labels(competition: Competition, sample: pd.DataFrame | None) -> bool:
-    """Whether a host wants labels: kagkit's metric says so, or else whole numbers in the sample do."""
-    takes = TAKES.get(competition.metric.score.removeprefix("kagkit.metrics:"))
-    if takes is not None:
-        return takes == "labels"
-    if sample is None:
-        return False
-    columns = sample[list(competition.submission.target)]
-    return all(pd.api.types.is_integer_dtype(dtype) for dtype in columns.dtypes)
+def takes(competition: Competition) -> str | None:
+    """What the metric takes: `labels`, `probabilities` or `values`; None for a metric of the user's."""
+    return TAKES.get(competition.metric.score.removeprefix("kagkit.metrics:"))
 
 
 def to_sample_order(table: pd.DataFrame, sample: pd.DataFrame, key: list[str]) -> pd.DataFrame:
@@ -235,33 +240,10 @@ def _as_given(predictions: Predictions, keys: pd.Index) -> pd.DataFrame | Predic
     return predictions
 
 
-def _at_half(values: pd.DataFrame) -> pd.DataFrame:
-    """Probabilities become 0 or 1 at one half; what is whole-number or text already stays.
-
-    Raises:
-        RunError: Numbers between labels that are no probabilities: how to round them is not guessed.
-    """
-    result = values.copy()
-    for column in values.columns:
-        numbers = values[column]
-        if pd.api.types.is_bool_dtype(numbers.dtype):
-            result[column] = numbers.astype("int64")
-        elif pd.api.types.is_float_dtype(numbers.dtype):
-            whole = bool((numbers == numbers.round()).all())
-            if not whole and not numbers.between(0, 1).all():
-                found = f"values from {numbers.min():.4g} to {numbers.max():.4g} where labels are asked"
-                hint = "turn them into labels with `submission: {make: module:function}`"
-                raise RunError("predictions are no labels", [Problem(str(column), found, "labels", hint)])
-            result[column] = (numbers if whole else numbers >= 0.5).astype("int64")
-    return result
-
-
-def _labels(names: Any) -> Any:
-    """Class names that are whole numbers become numbers again: columns are text, labels may not be."""
-    try:
-        return np.asarray(names, dtype="int64")
-    except ValueError:
-        return names
+def _all_whole(table: pd.DataFrame) -> bool:
+    """Whether every column is of whole numbers or truth values."""
+    types = pd.api.types
+    return all(types.is_integer_dtype(dtype) or types.is_bool_dtype(dtype) for dtype in table.dtypes)
 
 
 def _aligned(

@@ -35,6 +35,7 @@ class AssemblySpec:
         parts: Its finished tasks.
         rows: The key of the cached rows.
         fold_set: The name of the fold set.
+        origins: sha256 of manifest, competition.yaml and code by path, when the plan was made.
         versions: Data versions by source.
         accepted: Accepted code, by file.
         differs: Tasks that gave other bytes when they were done again.
@@ -48,6 +49,7 @@ class AssemblySpec:
     parts: tuple[Part, ...]
     rows: str
     fold_set: str
+    origins: dict[str, str]
     versions: dict[str, str]
     accepted: dict[str, str]
     differs: tuple[str, ...]

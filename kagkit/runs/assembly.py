@@ -12,15 +12,16 @@ from typing import Any
 
 from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions, Written
-from kagkit.foundation.component import import_function, read_imports
-from kagkit.foundation.environment import fingerprint
-from kagkit.foundation.errors import KagkitError, RunError
+from kagkit.foundation.component import import_function
+from kagkit.foundation.errors import KagkitError, ReproductionError, RunError
 from kagkit.foundation.files import (
     append_json_line,
     commit_folder,
+    digest_of,
     file_sha256,
     held,
     link_or_copy,
+    read_json_lines,
     write_file,
     write_json,
 )
@@ -28,10 +29,13 @@ from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.material import cached_material, rows_folder
+from kagkit.runs.origins import code_files, refuse_changed
 from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders, seal_record
-from kagkit.runs.store import list_kept, read_task
+from kagkit.runs.store import Stored, list_kept, read_task, verify_task
+from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import function_files
+from kagkit.workspace.ledger import read_scores
+from kagkit.workspace.manifest import function_code
 
 
 def assemble(spec_path: str) -> int:
@@ -68,20 +72,32 @@ class _Assembly:
             latest = latest_run(workspace, name, complete=self.spec.complete)
             if latest is not None and latest.data["plan_key"] == self.spec.plan_key and is_intact(latest):
                 return
-            folders = run_folders(workspace, name)
-            number = int(folders[-1].name.partition("-")[0]) + 1 if folders else 1
+            number = self._next_number()
             self._write(number)
             final = workspace.runs / name / f"{number:03d}-{self.spec.plan_key[:8]}"
             if not commit_folder(self.aside, final):
                 raise RunError(f"run {number} of {name} is there already")
 
+    def _next_number(self) -> int:
+        """One more than any number this experiment had: a score or a package may outlive its run's folder."""
+        workspace, name = self.workspace, self.spec.experiment
+        taken = [folder.name.partition("-")[0] for folder in run_folders(workspace, name)]
+        taken += [run.partition("/")[2] for run in read_scores(workspace) if run.startswith(f"{name}/")]
+        packaged = (path.name.removeprefix(f"{name}-") for path in workspace.submissions.glob(f"{name}-*"))
+        taken += [number for number in packaged if number.isdigit()]
+        return max(map(int, taken), default=0) + 1
+
     def _write(self, number: int) -> None:
         """Write the run aside, the record last."""
+        refuse_changed(self.workspace.root, self.spec.origins, "assembling the run")
         shutil.rmtree(self.aside, ignore_errors=True)
         self.aside.mkdir(parents=True)
+        watch = ReadWatch(self.workspace.root, self._allowed(), self.aside.with_name("reads"))
+        watch.start()
         oof, scores, cv = self._score_folds()
         test = self._combine_test()
         submission = self._write_submission(test)
+        refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
         self._keep_sources()
         weights = self._link_weights()
         self._write_events()
@@ -100,12 +116,7 @@ class _Assembly:
         scores: list[dict[str, Any]] = []
         for part, path in self._predicted("valid"):
             by_seed.setdefault(part.seed, []).append(path)
-            try:
-                score, count = self._score(Predictions.open(path))
-            except KagkitError as error:
-                what = f"seed {part.seed}, fold {part.fold}: {error.summary}"
-                raise type(error)(what, error.problems) from error
-            scores.append({"seed": part.seed, "fold": part.fold, "score": score, "rows": count})
+            scores.append({"seed": part.seed, "fold": part.fold} | self._score_fold(part, path))
         if not by_seed:
             return None, [], None
         members = []
@@ -119,6 +130,17 @@ class _Assembly:
         if self.competition.metric.cv == "fold_mean":
             return oof, scores, statistics.fmean(float(score["score"]) for score in scores)
         return oof, scores, self._score(Predictions.open(self.aside / "oof.arrow"))[0]
+
+    def _score_fold(self, part: Part, path: Path) -> dict[str, Any]:
+        """A fold's own score; none where the metric is not defined on it and the CV does not need it."""
+        predicted = Predictions.open(path)
+        try:
+            return {"score": self._score(predicted)[0], "rows": len(predicted.keys)}
+        except KagkitError as error:
+            if self.competition.metric.cv == "pooled":
+                return {"score": None, "rows": len(predicted.keys), "note": str(error)}
+            what = f"seed {part.seed}, fold {part.fold}: {error.summary}"
+            raise type(error)(what, error.problems) from error
 
     def _score(self, predicted: Predictions) -> tuple[float, int]:
         scorer, labelled = self._scorer, self._train
@@ -138,11 +160,12 @@ class _Assembly:
     def _predicted(self, row_set: str) -> list[tuple[Part, Path]]:
         """The predictions of a row set, by seed and fold."""
         tasks = self.workspace.tasks
-        found = [
-            (part, tasks / part.folder / "out" / f"{row_set}.arrow")
-            for part in self.spec.parts
-            if row_set in part.row_sets
-        ]
+        parts = [part for part in self.spec.parts if row_set in part.row_sets]
+        stored = [Stored(tasks / part.folder, read_task(tasks / part.folder)) for part in parts]
+        damage = [problem for task in stored for problem in verify_task(task)]
+        if damage:
+            raise ReproductionError("finished tasks are damaged", damage)
+        found = [(part, tasks / part.folder / "out" / f"{row_set}.arrow") for part in parts]
         return sorted(found, key=lambda item: (item[0].seed, -1 if item[0].fold is None else item[0].fold))
 
     def _write_submission(self, test: Written | None) -> dict[str, Any] | None:
@@ -158,13 +181,10 @@ class _Assembly:
 
     def _keep_sources(self) -> None:
         """Copy what was run: manifest, competition, recipe and the local modules behind them."""
-        root, experiment, metric = self.workspace.root, self.experiment, self.competition.metric
+        root, experiment = self.workspace.root, self.experiment
         shutil.copyfile(experiment.path, self.aside / "manifest.yaml")
         shutil.copyfile(root / "competition.yaml", self.aside / "competition.yaml")
-        making = experiment.manifest.submission.make
-        references = [making, metric.score, metric.solution, self.competition.rows.load]
-        starts = [experiment.recipe.file, *function_files(root, references)]
-        for file in {*read_imports(root, starts).local, *experiment.manifest.code}:
+        for file in code_files(self.workspace, experiment):
             target = self.aside / "code" / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / file, target)
@@ -217,11 +237,7 @@ class _Assembly:
                 "bytes": table.stat().st_size,
                 "made": material.folds_told,
             },
-            "metric": {
-                "score": metric.score,
-                "args": metric.args,
-                "greater_is_better": metric.greater_is_better,
-            },
+            "metric": asdict(metric) | {"code": self._metric_code()},
             "cv": cv,
             "cv_std": _spread(scores),
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
@@ -232,8 +248,7 @@ class _Assembly:
             "differs": list(spec.differs),
             "accepted": spec.accepted,
             "reads": "watched",
-            "fingerprint": fingerprint()
-            | {"threads": manifest.resources.cpus, "determinism": manifest.determinism},
+            **self._environments(),
             "tasks": [
                 {
                     "identity": part.identity,
@@ -249,6 +264,33 @@ class _Assembly:
             ],
             "parents": [],
         }
+
+    def _metric_code(self) -> str:
+        """One digest for the workspace code of metric and solution."""
+        root, metric = self.workspace.root, self.competition.metric
+        return digest_of([function_code(root, metric.score), function_code(root, metric.solution)])
+
+    def _environments(self) -> dict[str, Any]:
+        """What the tasks ran in: the newest one's, and by label those that ran in another."""
+        told = {"threads": self.experiment.manifest.resources.cpus} | {
+            "determinism": self.experiment.manifest.determinism
+        }
+        found = {}
+        for part in self.spec.parts:
+            events = read_json_lines(self.workspace.tasks / part.folder / "events.jsonl")
+            started = [event for event in events if event["event"] == "started"][-1]
+            found[part.label] = (started["time"], started["fingerprint"])
+        _, newest = max(found.values(), key=lambda item: float(item[0]))
+        others = {label: other for label, (_, other) in sorted(found.items()) if other != newest}
+        return {"fingerprint": newest | told, "other_fingerprints": others}
+
+    def _allowed(self) -> tuple[str, ...]:
+        """What metric, solution, submission and combination may read: all of it is in the plan key."""
+        workspace, root = self.workspace, self.workspace.root
+        own = (workspace.runs, workspace.cache, root / "folds")
+        places = {str(place.relative_to(root)) for place in own} | set(self.spec.origins)
+        places |= {path for part in self.competition.stages["1"].parts.values() for path in part}
+        return tuple(sorted(places))
 
     def _told(self, written: Written | None, name: str) -> dict[str, Any] | None:
         if written is None:
@@ -271,7 +313,9 @@ class _Assembly:
     def _scorer(self) -> Scorer:
         sample = read_sample(self.workspace.root, self.competition)
         making = self.experiment.manifest.submission
-        return Scorer(self.workspace.root, self.competition, making, sample, self._material.targets)
+        return Scorer(
+            self.workspace.root, self.competition, making, sample, self._material.targets, self._train
+        )
 
     @cached_property
     def _train(self) -> Any:
@@ -285,6 +329,7 @@ def _spread(scores: list[dict[str, Any]]) -> float | None:
     """The sample standard deviation of the folds' scores, seeds averaged first; None below two folds."""
     by_fold: dict[int, list[float]] = {}
     for score in scores:
-        by_fold.setdefault(score["fold"], []).append(score["score"])
+        if score["score"] is not None:
+            by_fold.setdefault(score["fold"], []).append(score["score"])
     means = [statistics.fmean(values) for values in by_fold.values()]
     return statistics.stdev(means) if len(means) > 1 else None

@@ -18,12 +18,12 @@ from kagkit.foundation.environment import numeric_environment
 from kagkit.foundation.errors import KagkitError, Problem, RunError
 from kagkit.foundation.files import held, read_json, write_json
 from kagkit.runs.assembling import AssemblySpec, write_assembly
+from kagkit.runs.choices import Planned
 from kagkit.runs.events import Event, Noted, TaskProgressed, TaskWaiting
 from kagkit.runs.failing import reason_of, scrub_log
 from kagkit.runs.following import Follower
-from kagkit.runs.planner import Planned
 from kagkit.runs.spec import write_spec
-from kagkit.runs.store import Stored, find_task, is_damaged, lock_of, set_aside
+from kagkit.runs.store import Stored, find_task, lock_of
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment, function_files
 
@@ -124,12 +124,10 @@ class Bench:
         """
         if len(self._running) >= self.width:
             return False
-        gpus = self._gpus.try_take(self._resources.gpus) if self._resources.gpus else None
-        if self._resources.gpus and gpus is None:
+        gpus = self._gpus.try_take(self._resources.gpus) if self._gpus else None
+        if self._gpus and gpus is None:
             self._wait_for_gpus()
             return False
-        if is_damaged(self._workspace.tasks, planned.spec.key):
-            set_aside(self._workspace.tasks, planned.spec.key)
         spec = replace(planned.spec, again=again)
         work = self._workspace.work / spec.work_name
         try:
@@ -190,6 +188,7 @@ class Bench:
         while not finished:
             finished = self._engine.poll(POLL_SECONDS)
         if finished[0].code != 0:
+            scrub_log(folder / "log.txt", self._workspace.root)
             raise reason_of(folder, what, _ending(finished[0]))
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -211,14 +210,14 @@ class Bench:
             self._told_gpus = True
             time.sleep(POLL_SECONDS)
 
-    def _find_gpus(self, wanted: tuple[str, ...] | None) -> GpuSlots:
+    def _find_gpus(self, wanted: tuple[str, ...] | None) -> GpuSlots | None:
         ids = visible_gpus(wanted)
         if self._resources.gpus > len(ids):
             where, found = f"{self._experiment.name}.yaml", f"resources.gpus: {self._resources.gpus}"
             hint = "set resources: {gpus: 0} to run on the processor, or name them: --gpus 0,1"
             problem = Problem(where, found, f"at most {len(ids)}, as many as there are", hint)
             raise RunError("not enough GPUs", [problem])
-        return GpuSlots(ids)
+        return GpuSlots(ids) if self._resources.gpus else None
 
     def _find_width(self) -> int:
         """How many tasks run beside each other: as many as processors and memory hold, at least one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kagkit.foundation.errors import KagkitError
-from kagkit.runs.planner import Planned
+from kagkit.runs.choices import Planned
 from kagkit.runs.record import Run
 
 

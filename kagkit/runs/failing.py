@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from kagkit.foundation.errors import KagkitError, Problem, RunError, error_from_json, samples
@@ -36,10 +36,10 @@ def guard(action: Callable[[], None], root: Path, folder: Path, what: str) -> in
         action()
         code = 0
     except KagkitError as error:
-        _leave(folder, error)
+        _leave(folder, _scrubbed(error, root))
     except Exception as error:
         # Whatever a user's function raises is told, with its place in the user's file.
-        _leave(folder, _explain(root, folder, what, error))
+        _leave(folder, _scrubbed(_explain(root, folder, what, error), root))
     scrub_log(folder / LOG, root)
     return code
 
@@ -120,6 +120,15 @@ def _shareable(text: str, root: Path) -> str:
     return text.replace(home, "~") if len(home) > 1 else text
 
 
+def _scrubbed(error: KagkitError, root: Path) -> KagkitError:
+    """The error without this machine's paths: ours may quote a user's exception, which names files."""
+
+    def shareable(problem: Problem) -> Problem:
+        return Problem(**{name: _shareable(text, root) for name, text in asdict(problem).items()})
+
+    return type(error)(_shareable(error.summary, root), [shareable(problem) for problem in error.problems])
+
+
 def _leave(folder: Path, error: KagkitError) -> None:
     sys.stdout.flush()
     traceback.print_exc()
@@ -146,7 +155,7 @@ def _explain(root: Path, folder: Path, what: str, error: Exception) -> KagkitErr
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename.startswith(f"{root}{os.sep}") and "site-packages" not in frame.filename:
             where = f"{Path(frame.filename).relative_to(root).as_posix()} line {frame.lineno}"
-    words = _shareable(str(error), root).splitlines()
+    words = str(error).splitlines()
     found = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
     log = (folder / LOG).relative_to(root).as_posix()
     return RunError(f"{what} failed", [Problem(where, found, hint=f"read {log}")])

@@ -72,8 +72,7 @@ class Handing:
 
         root, spec, tasks = self.workspace.root, self.spec, self.workspace.tasks
         stage = self.competition.stages[str(STAGE)]
-        labelled = training or spec.part == "stage1/train"
-        data = {"main": data_paths(root, stage, "train" if labelled else "test")}
+        data = {"main": data_paths(root, stage, "train" if training else "test")}
         for source in spec.sources:
             files = self.competition.data[source].files
             data[source] = DataPaths(None, None, tuple(root / path for path in files))

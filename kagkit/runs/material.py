@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from kagkit.foundation.component import import_function
-from kagkit.foundation.errors import DataError, Problem
+from kagkit.foundation.component import import_function, read_imports
+from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, samples
 from kagkit.foundation.files import digest_of, file_sha256, held, read_json, write_json
 from kagkit.runs.failing import guard
-from kagkit.workspace.competition import Competition
+from kagkit.runs.watching import ReadWatch, refuse_undeclared
+from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import function_code
+from kagkit.workspace.manifest import function_code, function_files
 from kagkit.workspace.schemes import Scheme
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def rows_key(workspace: Workspace, parts: dict[str, str]) -> str:
             "rules": asdict(competition.rows),
             "targets": competition.submission.target,
             "parts": parts,
+            "order": [PurePosixPath(path).name for path in competition.stages[STAGE].files],
             "smoke": workspace.smoke,
         }
     )[:32]
@@ -131,6 +133,7 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
     train = rows.load(_part("train"), data_paths(root, stage, "train"), rules, loader)
     test = rows.load(_part("test"), data_paths(root, stage, "test"), rules, loader)
     targets = rows.find_targets(train.frame, test.frame, rules.targets, competition.submission.target)
+    _refuse_unscorable(workspace, train.frame, test.frame)
     with held(workspace.cache / f"folds-{fold_set}.lock"):
         fold_of, told = _settle_folds(workspace, fold_set, train.frame, targets)
     train_frame, test_frame = train.frame, test.frame
@@ -162,6 +165,51 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
     return material
 
 
+def _refuse_unscorable(workspace: Workspace, train: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Tell before any training what would end it: no truth to score with, a sample of other rows.
+
+    Raises:
+        DataError: The training rows lack the submission's target, or the sample is not of the test rows.
+    """
+    from kagkit.metrics.scoring import read_sample
+
+    competition = workspace.competition
+    stage, asked = competition.stages[STAGE], competition.submission
+    problems = []
+    if competition.metric.solution is None:
+        hint = "say how the truth looks: metric: {solution: module:function}"
+        lacking = [column for column in asked.target if column not in train.columns]
+        problems += [Problem(stage.train, f"no column {column}, the target", hint=hint) for column in lacking]
+    sample = read_sample(workspace.root, competition)
+    if sample is not None and competition.submission_key == competition.rows.key:
+        where, ids = str(stage.sample_submission), sample.set_index(list(competition.rows.key)).index
+        strange, lost = ids.difference(test.index), test.index.difference(ids)
+        if len(strange):
+            problems.append(Problem(where, f"{len(strange):,} ids that no test row has: {_some(strange)}"))
+        if len(lost):
+            problems.append(Problem(where, f"no line for {len(lost):,} test rows: {_some(lost)}"))
+    if problems:
+        raise DataError("what is trained could not be scored or submitted", problems)
+
+
+def _some(keys: pd.Index[Any]) -> str:
+    from kagkit.data.rows import key_texts
+
+    return samples(key_texts(keys[:SAMPLES_SHOWN]), len(keys))
+
+
+def _allowed(workspace: Workspace, fold_set: str) -> tuple[str, ...]:
+    """What the loader and the fold function may read: all of it is in the key of the rows or of the folds."""
+    competition, root = workspace.competition, workspace.root
+    scheme = scheme_of(competition, fold_set)
+    starts = function_files(root, [competition.rows.load, scheme.function])
+    places = {"folds", str(workspace.cache.relative_to(root)), str(workspace.runs.relative_to(root)), FILE}
+    places |= {path for part in competition.stages[STAGE].parts.values() for path in part}
+    places |= {*read_imports(root, starts).local}
+    places |= {path for path in (scheme.file, competition.stages[STAGE].sample_submission) if path}
+    return tuple(sorted(places))
+
+
 def take_stock(spec_path: str) -> int:
     """Make the material of a run; the entry that engines start.
 
@@ -176,8 +224,17 @@ def take_stock(spec_path: str) -> int:
     workspace = Workspace(root, smoke=spec["smoke"])
 
     def make() -> None:
-        if cached_material(workspace, spec["key"], spec["fold_set"]) is None:  # another kagkit was faster
-            make_material(workspace, spec["key"], spec["fold_set"])
+        if cached_material(workspace, spec["key"], spec["fold_set"]) is not None:
+            return  # another kagkit was faster
+        watch = ReadWatch(root, _allowed(workspace, spec["fold_set"]), (root / spec_path).with_name("reads"))
+        watch.start()
+        make_material(workspace, spec["key"], spec["fold_set"])
+        # Code is in the keys by what the loader needs of it; here data are looked for.
+        undeclared = tuple(file for file in watch.undeclared() if not file.endswith(".py"))
+        made = material_file(workspace, spec["key"], spec["fold_set"])
+        if undeclared and made is not None:
+            made.unlink()
+        refuse_undeclared(undeclared, "name it in competition.yaml: stages: {1: {files: [{file}]}}")
 
     return guard(make, root, (root / spec_path).parent, "reading the rows")
 
@@ -221,7 +278,6 @@ def _settle_folds(
     path = workspace.fold_file(name)
     if path.exists():
         fold_of = folds.read(path, competition.rows.key)
-        _refuse_another_number(fold_of, scheme, f"folds/{name}.csv")
         own = scheme.file or scheme.function
         if own or len(frame.index.difference(fold_of.index)):
             fold_of = dealing.extend(fold_of, frame, scheme, function, workspace.root)
@@ -231,16 +287,31 @@ def _settle_folds(
         folds.check(fold_of, frame, group)
         folds.write(path, fold_of)
     folds.check(fold_of, frame, group)
-    return fold_of, choosing.describe(scheme)
+    return fold_of, _words_of(workspace, name, choosing.describe(scheme))
 
 
-def _refuse_another_number(fold_of: pd.Series[int], scheme: Scheme, where: str) -> None:
-    """The table rules once it is written; a scheme that says another number of folds would not be heeded."""
-    there = int(fold_of.max()) + 1
-    if scheme.n != there and not (scheme.file or scheme.function):
-        hint = f"old rows never move: give the new set a name of its own, or say n: {there}"
-        problem = Problem(where, f"{there} folds", f"{scheme.n}, as competition.yaml says", hint)
-        raise DataError(f"{where} was made otherwise", [problem])
+def _words_of(workspace: Workspace, name: str, told: str) -> str:
+    """How a fold set was made, in words kept beside its table from the first time on.
+
+    Raises:
+        DataError: competition.yaml tells of other folds now, which would not be heeded.
+    """
+    path = workspace.fold_file(name).with_suffix(".json")
+    declared = {
+        "scheme": asdict(scheme_of(workspace.competition, name)),
+        "group": workspace.competition.rows.group,
+    }
+    if not path.exists():
+        write_json(path, {"kagkit": 1, "made": told, "declared": declared})
+        return told
+    made = read_json(path)
+    if made["declared"] != declared:
+        hint = "old rows never move: give the new set a name of its own, or take the change back"
+        problem = Problem(
+            f"folds/{name}.csv", f"made as {made['made']}", f"{told}, as competition.yaml says", hint
+        )
+        raise DataError("folds never change once written", [problem])
+    return str(made["made"])
 
 
 def _fold_digests(frame: pd.DataFrame, fold_of: pd.Series[int], scheme: Scheme) -> dict[str, FoldDigests]:

@@ -60,30 +60,25 @@ def settle_data(workspace: Workspace, sources: Sequence[str]) -> Pins:
     )
 
 
-def refuse_moved_folds(workspace: Workspace, run: Run, fold_set: str, told: str) -> None:
-    """Stop where a fold set is not the one a run was made with; new rows below the old ones move nothing.
+def refuse_moved_folds(workspace: Workspace, run: Run, fold_set: str) -> None:
+    """Stop where old rows of a run's fold set moved since; new rows below them move nothing.
 
     Args:
         workspace: The workspace.
         run: The run to hold it against; one on another fold set says nothing.
         fold_set: The name of the fold set in use.
-        told: How it is made, in words, as competition.yaml has it now.
 
     Raises:
-        DataError: Old rows moved, or competition.yaml tells of other folds than the table holds.
+        DataError: Old rows moved.
     """
     made = run.data["fold_set"]
     path = workspace.fold_file(fold_set)
     if made["name"] != fold_set:
         return
-    where, found = f"folds/{path.name}", ""
     if sha256(path.read_bytes()[: made["bytes"]]).hexdigest() != made["sha256"]:
         found = f"old rows changed since {run.name}: its CV and a new one would not compare"
-    elif made["made"] != told:
-        found = f"made as {made['made']}; competition.yaml says {told}"
-    if found:
         hint = "take the change back, or make other folds under another name: folds: {other: …}"
-        raise DataError("folds never change once written", [Problem(where, found, hint=hint)])
+        raise DataError("folds never change once written", [Problem(f"folds/{path.name}", found, hint=hint)])
 
 
 def _problem(change: Change) -> Problem:

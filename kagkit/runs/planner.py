@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of, file_sha256
+from kagkit.runs.choices import Choice, Planned
 from kagkit.runs.material import Material
+from kagkit.runs.origins import digest_files
 from kagkit.runs.reasons import History
 from kagkit.runs.record import Run
 from kagkit.runs.spec import Kind, TaskSpec
@@ -19,38 +22,6 @@ from kagkit.workspace.manifest import Experiment, function_code
 
 PARTS = ("stage1/train", "stage1/test")
 SHORT_IN_SMOKE = ("epochs", "steps", "rounds")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What of an experiment to do, as the command line says.
-
-    Attributes:
-        folds: Only these folds; all of the manifest's where None.
-        seeds: Only these seeds, likewise.
-        accepted: Files whose changed code is accepted: old results stay.
-    """
-
-    folds: tuple[int, ...] | None = None
-    seeds: tuple[int, ...] | None = None
-    accepted: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A task of the plan: done already, or to do for a reason in words.
-
-    Attributes:
-        spec: The task.
-        stored: Where it is done.
-        reason: `missing`, `changed: args.lr`, `failed before`, …; empty when done.
-        seconds: How long it took the last time; None where nobody knows.
-    """
-
-    spec: TaskSpec
-    stored: Stored | None
-    reason: str = ""
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +127,8 @@ class Planner:
             "make": [manifest.submission.make, manifest.submission.args],
             "metric": [metric.score, metric.args, metric.solution, metric.cv, metric.greater_is_better],
             "code": {reference: function_code(root, reference) for reference in references if reference},
+            "declared": [self._declared[file] for file in manifest.code],
+            "data": self.versions,
             "format": [competition.submission_key, competition.submission.target, self.material.targets],
             "sample": file_sha256(root / stage.sample_submission) if stage.sample_submission else None,
             "accepted": self.accepted,
@@ -198,15 +171,7 @@ class Planner:
         return ("valid",) if self.experiment.manifest.fit == "both" else ("valid", "test")
 
     def _prepare(self, part: str) -> TaskSpec:
-        split = part.partition("/")[2]
-        files = {
-            name: self.versions["stage1"][name]
-            for name in (split, "files")
-            if name in self.versions["stage1"]
-        }
-        facts = {f"data {name}": digest for name, digest in files.items()} | {
-            "rows": self.material.parts[split]
-        }
+        facts = {"rows": self.material.parts[part.partition("/")[2]]}
         return self._spec("prepare", 0, None, facts, ("prepare",), part=part)
 
     def _train(self, seed: int, fold: int | None, prepared: Mapping[str, Stored]) -> TaskSpec:
@@ -233,7 +198,8 @@ class Planner:
         valid = row_set == "valid"
         digest = self.material.folds[str(train.fold)].valid if valid else self.material.parts["test"]
         dtype = self.experiment.manifest.save.dtype
-        facts = {"weights": weights.record.content, f"{row_set} rows": digest, "save.dtype": dtype}
+        facts = {"seed": train.seed, "fold": train.fold, "weights": weights.record.content}
+        facts |= {f"{row_set} rows": digest, "save.dtype": dtype}
         part = PARTS[0] if valid else PARTS[1]
         given = {part: prepared[part]} if part in prepared else {}
         return self._spec(
@@ -257,7 +223,7 @@ class Planner:
         **more: Any,
     ) -> TaskSpec:
         """A task's spec: the facts all kinds share are added to its own, and digested into its key."""
-        root, experiment = self.workspace.root, self.experiment
+        experiment = self.experiment
         manifest, recipe = experiment.manifest, experiment.recipe
         prepared: Mapping[str, Stored] = more.pop("prepared", {})
         args = {name: self._arguments(name) for name in functions}
@@ -266,16 +232,14 @@ class Planner:
         ingredients |= {f"args.{key}": value for taken in args.values() for key, value in taken.items()}
         ingredients |= {f"prepared {part}": stored.record.content for part, stored in prepared.items()}
         ingredients |= {
-            f"asset {name}": file_sha256(root / asset.path) for name, asset in manifest.assets.items()
+            f"asset {name}": self._declared[asset.path] for name, asset in manifest.assets.items()
         }
-        ingredients |= {
-            f"data {source}": self.versions[source] for source in manifest.data if source != "main"
-        }
+        ingredients |= {f"data {source}": self._files(source) for source in manifest.data if source != "main"}
         if "files" in self.versions["stage1"]:
-            ingredients["data files"] = self.versions["stage1"]["files"]
-        own = recipe.code(*functions)
-        code = own | experiment.declared_code()
-        ingredients |= {f"code {name}": digest for name, digest in code.items()}
+            ingredients["data files"] = self._files("stage1")
+        own = self._code(functions)
+        ingredients |= {f"code {name}": digest for name, digest in own.items()}
+        ingredients |= {f"code {file}:(file)": self._declared[file] for file in manifest.code}
         spec = TaskSpec(
             key="",
             kind=kind,
@@ -292,7 +256,7 @@ class Planner:
             prepared={part: stored.folder.name for part, stored in prepared.items()},
             sources=tuple(source for source in manifest.data if source != "main"),
             assets={name: asset.path for name, asset in manifest.assets.items()},
-            code=manifest.code,
+            declared=self._declared,
             threads=manifest.resources.cpus,
             determinism=manifest.determinism,
             dtype=manifest.save.dtype,
@@ -300,6 +264,28 @@ class Planner:
             **more,
         )
         return self._keyed(spec)
+
+    @cached_property
+    def _declared(self) -> dict[str, str]:
+        """sha256 of what `code:` and `assets:` name, by path; read once, however many tasks there are."""
+        manifest = self.experiment.manifest
+        return digest_files(
+            self.workspace.root, [*manifest.code, *(asset.path for asset in manifest.assets.values())]
+        )
+
+    @cached_property
+    def _codes(self) -> dict[tuple[str, ...], dict[str, str]]:
+        return {}
+
+    def _code(self, functions: tuple[str, ...]) -> dict[str, str]:
+        if functions not in self._codes:
+            self._codes[functions] = self.experiment.recipe.code(*functions)
+        return self._codes[functions]
+
+    def _files(self, source: str) -> list[Any]:
+        """A source's files by content, and the order they are handed over in."""
+        names = [PurePosixPath(path).name for path in self.workspace.competition.sources[source]["files"]]
+        return [self.versions[source]["files"], names]
 
     def _arguments(self, name: str) -> dict[str, Any]:
         """A function's arguments; those that say how long to train are 1 in a smoke run."""
@@ -310,15 +296,19 @@ class Planner:
         return args
 
     def _keyed(self, spec: TaskSpec) -> TaskSpec:
-        """The spec with its key, where accepted code counts as the code it replaced."""
-        from dataclasses import replace
+        """The spec with its key; where code is accepted, a finished task of the older code stands for it.
 
+        Only a finished one: what is done anew is done by the code there is, and must have its key.
+        """
         ingredients = dict(spec.ingredients)
         before = self._history.ingredients(spec)
-        for file in self.accepted if before else ():
+        for file in self.accepted if before and not self.choice.restart else ():
             prefix = f"code {file}:"
             ingredients = {name: value for name, value in ingredients.items() if not name.startswith(prefix)}
             ingredients |= {name: value for name, value in before.items() if name.startswith(prefix)}
+        stored = find_task(self.workspace.tasks, key_of(ingredients))
+        if stored is None or stored.record.undeclared:
+            ingredients = spec.ingredients
         return replace(spec, ingredients=ingredients, key=key_of(ingredients))
 
     def _plan(self, spec: TaskSpec) -> Planned:

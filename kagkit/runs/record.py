@@ -142,7 +142,7 @@ def find_run(workspace: Workspace, reference: str) -> Run:
     """
     path = Path(reference)
     if FOLDER.match(path.name):
-        return read_run(path if path.is_dir() else workspace.root / path)
+        return read_run(_own_folder(workspace, path))
     name, _, number = reference.removesuffix(".yaml").partition("/")
     if not number:
         run = latest_run(workspace, name, complete=True)
@@ -154,6 +154,14 @@ def find_run(workspace: Workspace, reference: str) -> Run:
         if match and number.isdigit() and int(match[1]) == int(number):
             return read_run(folder)
     raise _no_run(workspace, reference, name)
+
+
+def _own_folder(workspace: Workspace, path: Path) -> Path:
+    """The run directory of this workspace that a path means, from here or from the workspace."""
+    for place in (path.resolve(), (workspace.root / path).resolve()):
+        if place.parent.parent == workspace.runs.resolve() and place.is_dir():
+            return workspace.runs / place.parent.name / place.name
+    raise _no_run(workspace, str(path), path.parent.name)
 
 
 def _no_run(workspace: Workspace, reference: str, name: str) -> ManifestError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kagkit.foundation.errors import KagkitError, Problem, RunError
 from kagkit.runs.assembling import AssemblySpec, Part
 from kagkit.runs.bench import Bench, Ended
+from kagkit.runs.choices import Choice, Planned
 from kagkit.runs.events import (
     Event,
     Noted,
@@ -23,8 +24,9 @@ from kagkit.runs.events import (
 )
 from kagkit.runs.failing import join_failures
 from kagkit.runs.material import Material, cached_material, rows_key
+from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
-from kagkit.runs.planner import Choice, Planned, Planner
+from kagkit.runs.planner import Planner
 from kagkit.runs.record import Run, is_intact, latest_run, run_of_plan
 from kagkit.runs.store import Stored
 from kagkit.runs.views import refresh_lock
@@ -72,6 +74,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     """
     began = time.monotonic()
     experiment = workspace.experiment(name)
+    origins = read_origins(workspace, experiment)
     sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
     pins = settle_data(workspace, sources)
     yield from (Noted(note) for note in pins.notes)
@@ -82,9 +85,10 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
             workspace, experiment.name
         )
         if previous is not None:
-            refuse_moved_folds(workspace, previous, experiment.manifest.folds.set, material.folds_told)
-        planner = Planner(workspace, experiment, material, pins.parts, previous, options.choice)
-        yield from _Drive(planner, pins, bench, options, began).run()
+            refuse_moved_folds(workspace, previous, experiment.manifest.folds.set)
+        choice = replace(options.choice, restart=options.restart)
+        planner = Planner(workspace, experiment, material, pins.parts, previous, choice)
+        yield from _Drive(planner, pins, bench, options, _Start(began, origins)).run()
 
 
 def _material(
@@ -107,6 +111,14 @@ def _told(material: Material) -> str:
     return f"{rows}; {material.folds_told}; targets {', '.join(material.targets)}"
 
 
+@dataclass(frozen=True)
+class _Start:
+    """When the command began, and what the files were then."""
+
+    time: float
+    origins: dict[str, str]
+
+
 @dataclass
 class _Outcome:
     """What became of the tasks so far."""
@@ -120,13 +132,16 @@ class _Outcome:
 class _Drive:
     """One command's way through one plan."""
 
-    def __init__(self, planner: Planner, pins: Pins, bench: Bench, options: RunOptions, began: float) -> None:
+    def __init__(
+        self, planner: Planner, pins: Pins, bench: Bench, options: RunOptions, start: _Start
+    ) -> None:
         self._planner = planner
         self._pins = pins
         self._bench = bench
         self._options = options
         self._outcome = _Outcome()
-        self._began = began
+        self._began = start.time
+        self._origins = start.origins
 
     def run(self) -> Iterator[Event]:
         """Do the tasks, level by level, then assemble."""
@@ -278,6 +293,7 @@ class _Drive:
             parts=tuple(sorted(parts, key=lambda part: part.identity)),
             rows=planner.material.key,
             fold_set=planner.experiment.manifest.folds.set,
+            origins=self._origins,
             versions=self._pins.versions,
             accepted=planner.accepted,
             differs=tuple(sorted(self._outcome.differs)),

@@ -34,7 +34,7 @@ class TaskSpec:
         prepared: Folders of prepare tasks by part, likewise.
         sources: Further data sources the recipe may read.
         assets: Paths of assets, by name.
-        code: Files of code and data that are covered by the key.
+        declared: sha256 of the files that `code:` and `assets:` name, by path, when the plan was made.
         threads: Threads of the task.
         determinism: `exact`, `seeded` or `off`.
         dtype: How predicted floats are kept.
@@ -60,7 +60,7 @@ class TaskSpec:
     prepared: dict[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     assets: dict[str, str] = field(default_factory=dict)
-    code: tuple[str, ...] = ()
+    declared: dict[str, str] = field(default_factory=dict)
     threads: int = 1
     determinism: str = "exact"
     dtype: str | None = None
@@ -86,5 +86,5 @@ def write_spec(path: Path, spec: TaskSpec) -> None:
 def read_spec(path: Path) -> TaskSpec:
     """Read a spec that `write_spec` wrote."""
     data = read_json(path)
-    tuples = {name: tuple(data[name]) for name in ("functions", "row_sets", "sources", "code")}
+    tuples = {name: tuple(data[name]) for name in ("functions", "row_sets", "sources")}
     return TaskSpec(**{**data, **tuples})

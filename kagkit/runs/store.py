@@ -101,11 +101,11 @@ def list_kept(out: Path) -> tuple[Kept, ...]:
 
 
 def commit_task(work: Path, tasks: Path, record: TaskRecord) -> Stored:
-    """Finish a task: its folder gets its final name once; when it is there already, the first one stays.
+    """Finish a task: its folder gets its final name once.
 
     Returns:
-        The stored task: this one, or the one that was first and left the same bytes. A second outcome with
-        other bytes is kept beside the first under the next free number.
+        The stored task: this one, or the newest of its key where that left the same bytes. Other bytes than
+        the newest's are kept beside it under the next free number, and are the newest then.
     """
     write_json(work / RECORD, asdict(record))
     # Beside the checkpoint there may be files that a crash left half written.
@@ -114,16 +114,15 @@ def commit_task(work: Path, tasks: Path, record: TaskRecord) -> Stored:
             shutil.rmtree(path)
         else:
             path.unlink()
-    number = 1
     while True:
-        final = tasks / (record.key if number == 1 else f"{record.key}.{number}")
+        folders = _folders(tasks, record.key)
+        newest = read_task(folders[-1]) if folders else None
+        if newest is not None and newest.files == record.files:
+            shutil.rmtree(work)
+            return Stored(folders[-1], newest)
+        final = tasks / (f"{record.key}.{len(folders) + 1}" if folders else record.key)
         if commit_folder(work, final):
             return Stored(final, record)
-        other = read_task(final)
-        if other.files == record.files:
-            shutil.rmtree(work)
-            return Stored(final, other)
-        number += 1
 
 
 def find_task(tasks: Path, key: str) -> Stored | None:

@@ -14,14 +14,25 @@ from types import ModuleType
 from typing import Any
 
 from kagkit.foundation.component import code_of, read_imports
+from kagkit.foundation.environment import device_name, fingerprint
 from kagkit.foundation.errors import Problem, ReproductionError, RunError
 from kagkit.foundation.files import append_json_line, digest_of, held, told_when_unwritable, write_json
 from kagkit.runs.exactness import prepare_numerics
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
 from kagkit.runs.leavings import refuse_unkeepable
+from kagkit.runs.origins import refuse_changed
 from kagkit.runs.spec import TaskSpec, read_spec
-from kagkit.runs.store import TaskRecord, commit_task, find_task, list_kept, lock_of, verify_task
+from kagkit.runs.store import (
+    TaskRecord,
+    commit_task,
+    find_task,
+    is_damaged,
+    list_kept,
+    lock_of,
+    set_aside,
+    verify_task,
+)
 from kagkit.runs.watching import ReadWatch
 from kagkit.workspace.layout import Workspace
 
@@ -45,6 +56,8 @@ def do_task(spec_path: str) -> int:
             return 0
         spec = read_spec(root / spec_path)
         workspace = Workspace(root, smoke=spec.smoke)
+        if is_damaged(workspace.tasks, spec.key):
+            set_aside(workspace.tasks, spec.key)
         stored = find_task(workspace.tasks, spec.key)
         if not spec.again and stored is not None and not stored.record.undeclared:
             shutil.rmtree(work, ignore_errors=True)
@@ -56,19 +69,21 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     events = work / "events.jsonl"
     started = time.time()
     write_json(work / "holder.json", {"pid": os.getpid()})
-    append_json_line(events, {"event": "started", "time": started})
+    told = {"device": device_name(), "fingerprint": fingerprint(_packages(workspace.root, spec))}
+    append_json_line(events, {"event": "started", "time": started} | told)
     out = work / "out"
     with told_when_unwritable(spec.label):
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         (work / "checkpoint").mkdir(exist_ok=True)
-    watch = ReadWatch(workspace.root, _allowed(workspace, spec, work))
+    watch = ReadWatch(workspace.root, _allowed(workspace, spec, work), work / "reads")
     handing = Handing(workspace, spec, work)
     _verify_inputs(handing)
     watch.start()
     recipe = _import_recipe(workspace.root, spec)
     _refuse_other_code(workspace.root, spec)
     contents = STEPS[spec.kind](recipe, spec, handing)
+    refuse_changed(workspace.root, spec.declared, spec.label)
     undeclared = watch.undeclared()
     if spec.kind != "predict":
         refuse_unkeepable(out, spec.label)
@@ -98,15 +113,17 @@ def _allowed(workspace: Workspace, spec: TaskSpec, work: Path) -> tuple[str, ...
         str(place.relative_to(root)) for place in (work, workspace.tasks, workspace.cache, root / "folds")
     }
     places.update(read_imports(root, (spec.recipe,)).local)
-    places.update(spec.code)
-    places.update(spec.assets.values())
+    places.update(spec.declared)
     stage = competition.stages["1"]
     places.update(stage.files)
-    if spec.kind == "prepare":
-        places.update(stage.parts[str(spec.part).partition("/")[2]])
     for source in spec.sources:
         places.update(competition.data[source].files)
     return tuple(sorted(places))
+
+
+def _packages(root: Path, spec: TaskSpec) -> tuple[str, ...]:
+    """The installed packages that the recipe imports."""
+    return tuple({module.partition(".")[0] for module in read_imports(root, (spec.recipe,)).installed})
 
 
 def _verify_inputs(handing: Handing) -> None:

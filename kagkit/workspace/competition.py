@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from kagkit.foundation.component import check_function, find_function
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean, nearest
+from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean, nearest
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
 from kagkit.workspace.schemes import Scheme
@@ -165,7 +165,7 @@ def read_competition(root: Path) -> Competition:
     if competition is not None:
         problems += _problems(root, competition, tree)
     if competition is None or problems:
-        raise ManifestError(f"{FILE}: {len(problems)} problem{'s' if len(problems) > 1 else ''}", problems)
+        raise ManifestError(f"{FILE}: {counted(len(problems), 'problem')}", problems)
     return competition
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,8 @@ from kagkit.workspace.competition import FILE, Competition, read_competition
 if TYPE_CHECKING:
     from kagkit.workspace.manifest import Experiment
 
+# The key that every manifest has, at the start of a line, perhaps after a byte order mark.
+MARK = re.compile(rb"^(?:\xef\xbb\xbf)?([\"']?)kagkit\1\s*:", re.MULTILINE)
 NOT_MANIFESTS = (FILE, "stage2.decisions.yaml")
 
 
@@ -77,10 +80,14 @@ class Workspace:
 
     def manifests(self) -> list[Path]:
         """The manifests of the workspace, by name."""
+        return [path for path in self._yaml_files() if _is_marked(path)]
+
+    def _yaml_files(self) -> list[Path]:
+        """What may be a manifest: other tools keep YAML files here as well."""
         return [
             path
             for path in sorted(self.root.glob("[!.]*.yaml"))
-            if path.name not in NOT_MANIFESTS and not path.name.endswith(".lock.yaml")
+            if path.is_file() and path.name not in NOT_MANIFESTS and not path.name.endswith(".lock.yaml")
         ]
 
     def manifest_path(self, name: str) -> Path:
@@ -91,17 +98,21 @@ class Workspace:
         """
         given = Path(name)
         stem = given.name.removesuffix(".yaml")
-        manifests = {path.stem: path for path in self.manifests()}
-        if stem not in manifests:
-            hint = did_you_mean(stem, list(manifests)) or "write one: see `kagkit run --help`"
+        # One without `kagkit:` too, so that it is told what it lacks.
+        files = {path.stem: path for path in self._yaml_files()}
+        if stem not in files:
+            hint = (
+                did_you_mean(stem, [path.stem for path in self.manifests()])
+                or "write one: see `kagkit run --help`"
+            )
             problem = Problem(f"{stem}.yaml", "no such file", hint=hint)
             raise ManifestError(f"{stem}: no such experiment", [problem])
-        if given.parent != Path() and given.exists() and not given.samefile(manifests[stem]):
+        if given.parent != Path() and given.exists() and not given.samefile(files[stem]):
             problem = Problem(
                 name, "another file than the workspace's own", hint="move it beside competition.yaml"
             )
             raise ManifestError(f"{stem}: not a manifest of this workspace", [problem])
-        return manifests[stem]
+        return files[stem]
 
     def experiment(self, name: str) -> Experiment:
         """Read and check one experiment.
@@ -112,6 +123,13 @@ class Workspace:
         from kagkit.workspace.manifest import read_experiment  # commands that need no manifest start sooner
 
         return read_experiment(self.root, self.manifest_path(name), self.competition)
+
+
+def _is_marked(path: Path) -> bool:
+    try:
+        return MARK.search(path.read_bytes()) is not None
+    except OSError:
+        return True  # whoever reads it tells why it cannot be read
 
 
 def find_workspace(start: Path) -> Workspace:

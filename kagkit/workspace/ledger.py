@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from kagkit.foundation.errors import ManifestError, Problem
+from kagkit.foundation.errors import DataError, ManifestError, Problem
 from kagkit.foundation.files import append_json_line, held, read_json_lines
 from kagkit.workspace.layout import Workspace
+
+SCORES = ("public", "private")
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,39 @@ def read_scores(workspace: Workspace) -> dict[str, Scores]:
     """The newest public and private score of every run, by its name.
 
     Raises:
-        DataError: A line of the ledger is damaged.
+        DataError: A line of the ledger is damaged, or is not what `add_scores` writes.
     """
+    lines = read_json_lines(workspace.leaderboard)
+    if not all(map(_is_shaped, lines)):
+        raise DataError(f"{workspace.leaderboard.name} is damaged", _misshapen(workspace.leaderboard, lines))
     found: dict[str, Scores] = {}
-    for line in read_json_lines(workspace.leaderboard):
+    for line in lines:
         if line.get("event") == "score":
             before = found.get(line["run"], Scores())
-            told = {name: line[name] for name in ("public", "private") if line.get(name) is not None}
+            told = {name: line[name] for name in SCORES if line.get(name) is not None}
             found[line["run"]] = replace(before, **told)
     return found
+
+
+def _is_shaped(line: Any) -> bool:
+    """Whether a line is an event and, where it is a score, names its run and holds numbers."""
+    if not isinstance(line, dict):
+        return False
+    return line.get("event") != "score" or (
+        isinstance(line.get("run"), str) and all(_is_score(line.get(name)) for name in SCORES)
+    )
+
+
+def _is_score(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and abs(value) < math.inf)
+
+
+def _misshapen(ledger: Path, lines: list[Any]) -> list[Problem]:
+    written = ledger.read_bytes().split(b"\n")
+    numbers = [number for number, line in enumerate(written, 1) if line.strip()]
+    hint = "restore the line, or remove it and add the score: kagkit lb add"
+    return [
+        Problem(f"{ledger.name} line {number}", "not a score of a run", hint=hint)
+        for number, line in zip(numbers, lines, strict=False)  # a last line cut by a crash is in no list
+        if not _is_shaped(line)
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kagkit.foundation.component import check_function, code_of, local_file, split_reference
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
+from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
@@ -187,7 +187,7 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
         recipe, more = _read_recipe(root, manifest, where)
         problems += more
     if manifest is None or recipe is None or problems:
-        raise ManifestError(f"{name}: {len(problems)} problem{'s' if len(problems) != 1 else ''}", problems)
+        raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return Experiment(path.stem, path, manifest, recipe)
 
 

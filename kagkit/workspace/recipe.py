@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from kagkit.foundation.component import code_of
+from kagkit.foundation.component import code_of, local_file
 from kagkit.foundation.errors import Problem, did_you_mean
 from kagkit.foundation.files import canonical_json
-from kagkit.foundation.sources import REQUIRED, Argument, Function, read_source
+from kagkit.foundation.sources import REQUIRED, Argument, Function, read_import, read_source
 
 SHAPES = {
     "prepare": ("task", "rows"),
@@ -70,6 +72,7 @@ def recipe_problems(recipe: Recipe, args: dict[str, Any], where: str, args_where
         if name not in recipe.functions:
             head = f"def {name}({', '.join(SHAPES[name])}): …"
             yield Problem(where, f"{recipe.file}: no function {name}", hint=f"write `{head}`")
+    yield from _name_problems(recipe)
     for name, function in recipe.functions.items():
         yield from _shape_problems(name, function)
     if "train" in recipe.functions and recipe.keeps == "predictions" and "load" in recipe.functions:
@@ -80,6 +83,20 @@ def recipe_problems(recipe: Recipe, args: dict[str, Any], where: str, args_where
         )
     for name, value in args.items():
         yield from _argument_problems(recipe, name, value, args_where(name))
+
+
+def _name_problems(recipe: Recipe) -> Iterator[Problem]:
+    """An import that finds the recipe itself: the workspace's files come before installed packages."""
+    source = read_source(recipe.root, recipe.file)
+    statements = [*source.effects, *chain.from_iterable(source.bindings.values())]
+    for node in (node for statement in statements for node in ast.walk(statement)):
+        modules = {module.partition(".")[0] for module, _ in read_import(node, source.package)}
+        for module in sorted(modules):
+            if local_file(recipe.root, module) == recipe.file:
+                where = f"{recipe.file} line {getattr(node, 'lineno', 1)}"
+                hint = f"rename the file: {module}_recipe.py"
+                yield Problem(where, f"import {module} finds this file, not a package {module}", hint=hint)
+                return
 
 
 def _shape_problems(name: str, function: Function) -> Iterator[Problem]:

@@ -81,6 +81,7 @@ def test_the_first_page_lists_every_command(tmp_path: Path) -> None:
         (["run", "exp01"], "did you mean exp001?"),
         (["package", "exp01"], "exp01"),
         (["package", "exp001/7"], "exp001 has runs 1"),
+        (["compare", "exp001/001-01234567"], "exp001/001-01234567: no such run"),
         (["compare", "exp001", "exp002"], "exp002: no such run"),
         (["data", "pin", "stag1"], "did you mean stage1?"),
         (["data", "diff", "0000", "ffff"], "0000: no such version"),
@@ -138,6 +139,7 @@ def test_json_is_one_document_with_the_keys_programs_rely_on(toy: Path) -> None:
     pinned = kagkit(toy, "data", "pin", "--json").json
     assert set(pinned) == {"version", "files", "bytes", "seconds", "hashed", "unchanged"}
     assert kagkit(toy, "data", "verify", "--deep", "--json").json["hashed"] == 2
+    assert kagkit(toy, "data", "pin", "--deep", "--json").json["hashed"] == 2
     assert kagkit(toy, "data", "diff", "stage1", "--json").json["changes"] == []
 
 
@@ -153,6 +155,14 @@ def test_several_experiments_are_one_document_and_an_error_is_one(toy: Path) -> 
     assert (checked["ok"], checked["problems"][0]["check"]) == (False, "data")
     verified = kagkit(toy, "data", "verify", "--json", code=3).json
     assert [change["path"] for change in verified["changes"]] == ["data/train.csv"]
+
+
+@pytest.mark.parametrize("verb", ["pin", "verify"])
+def test_the_counter_of_files_ends_its_line(toy: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kagkit.cli.drawing.on_terminal", lambda: True)
+    told = kagkit(toy, "data", verb, "--deep").err
+    assert told.startswith("\r")
+    assert told.endswith("2 files, 0 MB\n")
 
 
 def test_a_submission_is_checked_by_its_file(toy: Path) -> None:

@@ -1,0 +1,59 @@
+"""Name the files a run is made from, and notice where one changes while it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from kagkit.foundation.component import read_imports
+from kagkit.foundation.errors import Problem, RunError
+from kagkit.foundation.files import file_sha256
+from kagkit.runs.material import scheme_of
+from kagkit.workspace.competition import FILE
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import Experiment, function_files
+
+
+def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:
+    """The workspace's code behind an experiment: recipe, loader, metric and the rest, with all they import.
+
+    Returns:
+        Paths relative to the workspace, with the files that `code:` names, by name.
+    """
+    competition, manifest = workspace.competition, experiment.manifest
+    references = [competition.rows.load, competition.metric.score, competition.metric.solution]
+    references += [manifest.submission.make, scheme_of(competition, manifest.folds.set).function]
+    references += [manifest.combine] if ":" in manifest.combine else []
+    starts = [experiment.recipe.file, *function_files(workspace.root, references)]
+    return tuple(sorted({*read_imports(workspace.root, starts).local, *manifest.code}))
+
+
+def read_origins(workspace: Workspace, experiment: Experiment) -> dict[str, str]:
+    """sha256 of all that a run is made from beside its data: manifest, competition.yaml, sample, code."""
+    sample = workspace.competition.stages["1"].sample_submission
+    files = [FILE, experiment.path.name, *code_files(workspace, experiment), *([sample] if sample else [])]
+    return digest_files(workspace.root, files)
+
+
+def digest_files(root: Path, files: list[str]) -> dict[str, str]:
+    """sha256 by path, for files of the workspace."""
+    return {file: file_sha256(root / file) for file in files}
+
+
+def refuse_changed(root: Path, origins: Mapping[str, str], what: str) -> None:
+    """Stop where a file is no longer what it was when the plan was made.
+
+    A result must not stand under the name of what did not make it.
+
+    Raises:
+        RunError: Naming every file that changed.
+    """
+    changed = [
+        file
+        for file, sha256 in origins.items()
+        if not (root / file).is_file() or file_sha256(root / file) != sha256
+    ]
+    if changed:
+        hint = "run the same command again: finished tasks are kept"
+        problems = [Problem(file, "changed since the plan was made", hint=hint) for file in changed]
+        raise RunError(f"{what}: files changed while the run was going on", problems)
