@@ -12,7 +12,8 @@ from kagkit.runs.choices import Choice, Planned
 from kagkit.runs.material import FoldDigests, Material
 from kagkit.runs.planner import Planner
 from kagkit.runs.record import read_run
-from kagkit.runs.store import Kept, Stored, TaskRecord, commit_task
+from kagkit.runs.spec import TaskSpec
+from kagkit.runs.store import Kept, Stored, TaskRecord, commit_task, list_kept
 from kagkit.workspace.layout import Workspace
 from tests.terminal import edit
 from tests.toy import make_workspace, write_manifest, write_recipe, write_run
@@ -109,6 +110,8 @@ def test_a_key_covers_exactly_what_decides_the_outcome(toy: Path) -> None:
         *("args.shift", "code mean.py:train"),
     }
     predicted = EVERYWHERE | {
+        "seed",
+        "fold",
         "weights",
         "save.dtype",
         "args.flip",
@@ -242,15 +245,26 @@ def test_a_run_is_named_by_its_tasks_and_how_they_are_shown(toy: Path) -> None:
     assert len(shown) == 7
 
 
+def finish(toy: Path, spec: TaskSpec) -> None:
+    work = toy / "runs" / ".work" / spec.key
+    (work / "out").mkdir(parents=True)
+    (work / "out" / "model.txt").write_text("a model")
+    record = TaskRecord(spec.key, spec.kind, spec.ingredients, list_kept(work / "out"))
+    commit_task(work, toy / "runs" / ".tasks", record)
+
+
 def test_accepted_code_counts_as_the_code_it_replaced(toy: Path) -> None:
     first = plan(toy).trains({})[0].spec
     tasks = [{"identity": first.identity, "ingredients": first.ingredients}]
+    finish(toy, first)
     edit(toy / "mean.py", ") + shift", ") + 1 * shift")
     previous = read_run(write_run(toy, tasks=tasks))
     stale = plan(toy, previous=previous).trains({})[0]
     assert (stale.spec.key != first.key, stale.reason) == (True, "changed: code mean.py:train")
     accepting = plan(toy, Choice(accepted=("mean.py",)), previous=previous)
     assert accepting.trains({})[0].spec.key == first.key
+    restarting = plan(toy, Choice(accepted=("mean.py",), restart=True), previous=previous)
+    assert restarting.trains({})[0].spec.key == stale.spec.key  # what is done anew has the key of its code
     later = read_run(write_run(toy, number=2, tasks=tasks, accepted=accepting.accepted))
     assert plan(toy, previous=later).trains({})[0].spec.key == first.key
     edit(toy / "mean.py", "1 * shift", "2 * shift")

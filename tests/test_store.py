@@ -89,13 +89,13 @@ def test_the_same_bytes_again_leave_the_first_task_alone(tmp_path: Path) -> None
 
 
 def test_other_bytes_stay_beside_the_first_ones_and_are_found(tmp_path: Path) -> None:
-    for weights in ("a", "b", "c", "b"):
+    for weights in ("a", "b", "c", "c", "b"):
         _commit(tmp_path, weights)
     folders = sorted(path.name for path in (tmp_path / ".tasks").iterdir())
-    assert folders == [KEY, f"{KEY}.2", f"{KEY}.3"]
+    assert folders == [KEY, f"{KEY}.2", f"{KEY}.3", f"{KEY}.4"]  # what came out last is the newest
     found = find_task(tmp_path / ".tasks", KEY)
     assert found is not None
-    assert (found.out / "model/weights.npy").read_text() == "c"
+    assert (found.out / "model/weights.npy").read_text() == "b"
 
 
 @pytest.mark.parametrize("damage", ["a file gone", "a file cut", "no record", "half a record", "a list"])

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from kagkit.foundation.files import file_sha256
+from kagkit.runs.choices import Planned
 from kagkit.runs.material import make_material, rows_key
 from kagkit.runs.pinning import settle_data
-from kagkit.runs.choices import Planned
 from kagkit.runs.planner import Planner
 from kagkit.workspace.layout import Workspace
 from tests.toy import make_workspace, write_manifest, write_recipe

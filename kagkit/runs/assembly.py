@@ -28,7 +28,7 @@ from kagkit.foundation.files import (
 from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
-from kagkit.runs.material import cached_material, rows_folder
+from kagkit.runs.material import cached_material, rows_folder, scheme_of
 from kagkit.runs.origins import code_files, refuse_changed
 from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders, seal_record
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
@@ -287,9 +287,11 @@ class _Assembly:
     def _allowed(self) -> tuple[str, ...]:
         """What metric, solution, submission and combination may read: all of it is in the plan key."""
         workspace, root = self.workspace, self.workspace.root
-        own = (workspace.runs, workspace.cache, root / "folds")
-        places = {str(place.relative_to(root)) for place in own} | set(self.spec.origins)
+        made = (workspace.runs, workspace.cache, root / "folds")
+        places = {str(place.relative_to(root)) for place in made} | set(self.spec.origins)
         places |= {path for part in self.competition.stages["1"].parts.values() for path in part}
+        own = scheme_of(self.competition, self.spec.fold_set).file
+        places |= {own} if own else set()
         return tuple(sorted(places))
 
     def _told(self, written: Written | None, name: str) -> dict[str, Any] | None:

@@ -283,6 +283,7 @@ def _settle_folds(
             fold_of = dealing.extend(fold_of, frame, scheme, function, workspace.root)
             folds.write(path, fold_of)
     else:
+        path.with_suffix(".json").unlink(missing_ok=True)  # told of a table that somebody removed
         fold_of = dealing.make(frame, scheme, function, workspace.root)
         folds.check(fold_of, frame, group)
         folds.write(path, fold_of)

@@ -284,7 +284,9 @@ class Planner:
 
     def _files(self, source: str) -> list[Any]:
         """A source's files by content, and the order they are handed over in."""
-        names = [PurePosixPath(path).name for path in self.workspace.competition.sources[source]["files"]]
+        names = [
+            PurePosixPath(path).name for path in self.workspace.competition.sources[source].get("files", ())
+        ]
         return [self.versions[source]["files"], names]
 
     def _arguments(self, name: str) -> dict[str, Any]:

@@ -198,17 +198,29 @@ def test_a_metric_that_raises_is_told_and_no_task_is_lost(toy: Path) -> None:
     write_recipe(toy, "host.py", METRIC)
     write_competition(toy, folds=FOLDS, metric={"score": "host:score", "greater_is_better": True})
     told = refused(toy, "run", "exp001", code=4)
-    assert "fold 0: the metric did not accept the predictions" in told
+    assert "the metric did not accept the predictions" in told
     assert "host:score: ValueError: no such luck" in told
     edit(toy / "host.py", "raise ValueError('no such luck')", "return 1.0")
     assert run(toy)["cv"] == 1.0
 
 
-def test_a_fold_of_one_class_is_named_by_the_metric_that_cannot_score_it(toy: Path) -> None:
+def test_a_fold_of_one_class_has_no_score_of_its_own_and_the_cv_stands(toy: Path) -> None:
     rows = [line.split(",") for line in (toy / "data/train.csv").read_text().split()[1:]]
     table = "".join(f"{row[0]},{row[-1]}\n" for row in rows)
     (toy / "own.csv").write_text(f"id,fold\n{table}")
     metric = {"score": "kagkit.metrics:auc", "greater_is_better": True}
+    write_competition(toy, folds=FOLDS | {"own": {"file": "own.csv"}}, metric=metric)
+    write_manifest(toy, "exp002", folds="own")
+    told = run(toy, "exp002")
+    assert 0 <= told["cv"] <= 1
+    assert [fold["score"] for fold in told["folds"]] == [None, None]
+    assert "every row is 0" in told["folds"][0]["note"]
+
+
+def test_a_fold_that_cannot_be_scored_stops_a_cv_that_is_the_mean_of_folds(toy: Path) -> None:
+    rows = [line.split(",") for line in (toy / "data/train.csv").read_text().split()[1:]]
+    (toy / "own.csv").write_text("id,fold\n" + "".join(f"{row[0]},{row[-1]}\n" for row in rows))
+    metric = {"score": "kagkit.metrics:auc", "greater_is_better": True, "cv": "fold_mean"}
     write_competition(toy, folds=FOLDS | {"own": {"file": "own.csv"}}, metric=metric)
     write_manifest(toy, "exp002", folds="own")
     told = refused(toy, "run", "exp002", code=5)
