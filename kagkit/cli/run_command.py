@@ -48,9 +48,15 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
     options = _options(given, as_json)
     facts = []
-    for name in experiments:
+    places = []
+    for (
+        name
+    ) in experiments:  # all are read first: a typo in the last must not wait for the training of the others
         start = Path(name)
         workspace = find_workspace(start if start.is_file() else Path.cwd()).for_smoke(given["smoke"])
+        workspace.experiment(name)
+        places.append((name, workspace))
+    for name, workspace in places:
         with RunDrawing(silent=as_json, explain=given["explain"] or given["dry_run"]) as drawing:
             for event in run_experiment(workspace, name, options):
                 drawing.draw(event)

@@ -97,6 +97,8 @@ class RunDrawing:
         elif isinstance(event, TaskFailed):
             self._finished += 1
             self._say(f"{event.label} failed; the others go on")
+            for problem in event.error.problems:
+                self._say(f"  {problem}")
         elif isinstance(event, TaskStarted) and self._bars is None and not self._silent and on_terminal():
             # Not before: bars redraw standard error, and a question may come between the plan and the work.
             self._bars = self._stack.enter_context(_Bars(self._expected))
