@@ -9,7 +9,7 @@ from typing import Any, Self
 import click
 
 from kagkit.cli.drawing import duration, number, on_terminal
-from kagkit.foundation.errors import counted
+from kagkit.foundation.errors import KagkitError, counted
 from kagkit.runs.events import (
     Event,
     Noted,
@@ -96,9 +96,7 @@ class RunDrawing:
             self._say(f"{event.label} done in {duration(event.seconds)}{self._time_left()}")
         elif isinstance(event, TaskFailed):
             self._finished += 1
-            self._say(f"{event.label} failed; the others go on")
-            for problem in event.error.problems:
-                self._say(f"  {problem}")
+            self._say(f"{event.label} failed{_reason(event.error)}; the others go on")
         elif isinstance(event, TaskStarted) and self._bars is None and not self._silent and on_terminal():
             # Not before: bars redraw standard error, and a question may come between the plan and the work.
             self._bars = self._stack.enter_context(_Bars(self._expected))
@@ -160,6 +158,11 @@ def _by_reason(plan: PlanMade) -> dict[str, list[str]]:
     for planned in plan.todo:
         found.setdefault(planned.reason or "restart", []).append(planned.spec.label)
     return found
+
+
+def _reason(error: KagkitError) -> str:
+    """The first thing that is wrong; the whole of it comes when all tasks have ended."""
+    return f": {error.problems[0].where}: {error.problems[0].found}" if error.problems else ""
 
 
 def _ending(event: RunEnd) -> str:

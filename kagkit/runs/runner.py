@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kagkit.foundation.errors import KagkitError, Problem, RunError
+from kagkit.foundation.errors import KagkitError, Problem, RunError, counted
 from kagkit.runs.assembling import AssemblySpec, Part
 from kagkit.runs.bench import Bench, Ended
 from kagkit.runs.choices import Choice, Planned
@@ -243,9 +243,8 @@ class _Drive:
 
     def _failure(self) -> KagkitError:
         error = join_failures(self._outcome.failed)
-        return type(error)(
-            f"{error.summary}; {len(self._outcome.done)} finished tasks are kept", error.problems
-        )
+        kept = counted(len(self._outcome.done), "finished task")
+        return type(error)(f"{error.summary}; kept: {kept}", error.problems)
 
     def _assemble(self) -> Iterator[Event]:
         workspace, name = self._planner.workspace, self._planner.experiment.name

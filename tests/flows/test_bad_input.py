@@ -172,7 +172,7 @@ def test_a_recipe_that_raises_loses_its_own_task_alone(toy: Path) -> None:
     raising = f'    if task.fold == 1:\n        raise ValueError(f"bad {{task.out}}")\n{TRAIN}'
     write_bad_recipe(toy, 0, 1, train=raising)
     told = refused(toy, "run", "exp002", code=4)
-    assert "train seed 0 fold 1 failed; 3 finished tasks are kept" in told
+    assert "train seed 0 fold 1 failed; kept: 3 finished tasks" in told
     assert "bad.py line 5: ValueError: bad ./runs/.work/" in told
     log = toy / told.split("read ")[-1].strip()
     words = log.read_text()
@@ -190,7 +190,7 @@ def test_a_full_disk_is_told_as_one_and_costs_one_task(toy: Path) -> None:
     )
     write_bad_recipe(toy, 0, 1, train=full + TRAIN)
     told = refused(toy, "run", "exp002", code=4)
-    assert "train seed 0 fold 1 could not be written: the disk is full; 3 finished tasks are kept" in told
+    assert "train seed 0 fold 1 could not be written: the disk is full; kept: 3 finished tasks" in told
     assert "free some space and run the same command again" in told
 
 

@@ -60,7 +60,7 @@ def test_a_flipped_bit_in_weights_is_found_before_they_predict(toy: Path) -> Non
     assert f"runs/.tasks/{folder.name}/mean.json" in ended.err
     assert "its bytes changed" in ended.err
     assert f"remove runs/.tasks/{folder.name}; the next run does the task again" in ended.err
-    assert "4 finished tasks are kept" in ended.err
+    assert "kept: 4 finished tasks" in ended.err
     for path in sorted(folder.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     folder.rmdir()
