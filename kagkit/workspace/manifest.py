@@ -85,6 +85,7 @@ class Manifest:
 
     kagkit: int
     recipe: str
+    parent: str = ""
     note: str = ""
     args: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
