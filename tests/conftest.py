@@ -30,3 +30,11 @@ def no_network() -> Iterator[None]:
         for name in connects:
             patch.setattr(socket.socket, name, guarded(name))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_mirror_in_the_background() -> Iterator[None]:
+    """No test leaves a process behind; the tests of the mirror start it themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAGKIT_NO_MIRROR", "1")
+        yield

@@ -33,7 +33,9 @@ _TENSORS = Homes(("training/", "recipes/"), ("foundation/seeds.py", "foundation/
 HOMES = {
     "click": Homes(("cli/",)),
     "rich": Homes(("cli/",)),
-    "yaml": Homes(("foundation/strictyaml.py", "data/listings.py", "data/versions.py")),
+    "yaml": Homes(
+        ("foundation/strictyaml.py", "foundation/yamltext.py", "data/listings.py", "data/versions.py")
+    ),
     "mlflow": Homes(("tracking/",)),
     "kaggle": Homes(("host/door.py",)),
     "ray": Homes(("engine/ray_engine.py",)),
@@ -146,7 +148,7 @@ def missing_docstrings(package: Path) -> list[str]:
         for node in public_definitions(source.tree):
             if not ast.get_docstring(node) and not _is_repeated(node):
                 faults.append(source.fault(node, f"{node.name} has no docstring"))
-    for folder in {path.parent for path in package.rglob("*.py")}:
+    for folder in {source.path.parent for source in sources(package)}:
         if not (folder / "__init__.py").exists():
             faults.append(f"{folder.relative_to(package)}/: no __init__.py")
     return faults

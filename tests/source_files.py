@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+TEMPLATES = "recipes/files/"  # recipes that are copied into workspaces: text to the package, no code of it
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -51,6 +52,8 @@ def sources(package: Path) -> list[Source]:
     found = []
     for path in sorted(package.rglob("*.py")):
         place = path.relative_to(package)
+        if place.as_posix().startswith(TEMPLATES):
+            continue
         parts = place.with_suffix("").parts
         name = ".".join((package.name, *(parts[:-1] if parts[-1] == "__init__" else parts)))
         found.append(Source(path, place.as_posix(), name))

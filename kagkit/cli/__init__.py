@@ -13,12 +13,17 @@ from kagkit.foundation.errors import KagkitError, did_you_mean
 
 # Each command with its help: a page of help must not import every command.
 COMMANDS = {
+    "init": "Make a workspace of the host's three files.",
     "check": "Find every problem of a workspace, manifest, run or submission.",
+    "new": "Make a manifest from another.",
     "run": "Do what is missing of an experiment, reuse what is done, say why.",
     "compare": "Put CV beside the leaderboard.",
     "package": "Make the deliverable of a run, proved and checked.",
     "data": "Pin the data's version, prove it, say what changed.",
     "lb": "Bring the host's scores home.",
+    "recipes": "List the recipes that come with kagkit, and copy them.",
+    "ui": "Show MLflow's pages, CV beside the leaderboard first.",
+    "track": "Show runs in MLflow, a view that can be made again.",
 }
 INTERRUPTED = 130
 

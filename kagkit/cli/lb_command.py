@@ -32,6 +32,7 @@ def add(run: str, public: float | None, private: float | None, as_json: bool) ->
     """
     from kagkit.cli.drawing import emit_json
     from kagkit.runs.record import find_run
+    from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
     from kagkit.workspace.ledger import Scores, add_scores
 
@@ -44,6 +45,7 @@ def add(run: str, public: float | None, private: float | None, as_json: bool) ->
     if not found.complete:
         raise click.UsageError(f"{found.name}: a partial run is never submitted")
     line = add_scores(workspace, found.name, Scores(public, private))
+    start_mirror(workspace)
     if as_json:
         emit_json(line)
     else:

@@ -43,7 +43,9 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
     from kagkit.cli.drawing import emit_json
     from kagkit.cli.run_drawing import RunDrawing
+    from kagkit.runs.events import RunMade
     from kagkit.runs.runner import run_experiment, run_facts
+    from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
 
     options = _options(given, as_json)
@@ -63,6 +65,8 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
         if drawing.end is not None:
             end = drawing.end
             facts.append(run_facts(end.run, end.counts, end.seconds))
+            if isinstance(end, RunMade):
+                start_mirror(workspace)
         elif drawing.plan is not None:
             facts.append(drawing.plan)
     if as_json:

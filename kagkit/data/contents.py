@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,11 @@ from kagkit.data.tables import name_problems, told, unreadable
 from kagkit.foundation.errors import DataError, Problem
 from kagkit.foundation.files import canonical_json, write_file
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 CELLS = "numbers, text, booleans, times, categories, JSON values or 1-D arrays of one dtype"
-
-
 NESTED = (list, tuple, dict, np.ndarray)
-
-
 JSON_COLUMNS = b"kagkit.json_columns"
 
 
@@ -165,12 +165,21 @@ def save(frame: pd.DataFrame, path: Path) -> None:
         problems += _unstorable(stored)
     if problems:
         raise DataError(f"{told(path)} cannot be written", problems)
-    table = pa.Table.from_pandas(stored)
+    table = _to_arrow(stored)
     table = table.replace_schema_metadata({**table.schema.metadata, JSON_COLUMNS: json.dumps(in_json)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     write_file(path, sink.getvalue().to_pybytes())
+
+
+def _to_arrow(frame: pd.DataFrame) -> pa.Table:
+    import pyarrow as pa
+
+    with warnings.catch_warnings():
+        # pyarrow before 26 reads times with a zone in a way that pandas 3.1 warns of; what it reads is right.
+        warnings.filterwarnings("ignore", "Series.values returning", DeprecationWarning)
+        return pa.Table.from_pandas(frame)
 
 
 def _holds_arrays(column: pd.Series[Any]) -> bool:
@@ -202,13 +211,19 @@ def _unstorable(frame: pd.DataFrame) -> list[Problem]:
     import pyarrow as pa
 
     problems = []
+    proved: set[object] = set()  # 40,000 columns of one number type are proved by the first
     for role, name, values in _members(frame.iloc[:0]):
+        is_number = isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf"
+        if is_number and values.dtype in proved:
+            continue
         try:
-            back = pa.Table.from_pandas(values.to_frame("values")).to_pandas()["values"].dtype
+            back = _to_arrow(values.to_frame("values")).to_pandas()["values"].dtype
         except (pa.ArrowException, TypeError):
             back = None
         if str(back) != str(values.dtype) or (role == "index" and is_object_dtype(values)):
             problems.append(Problem(f"{role} {name}", f"values of kind {values.dtype}", CELLS))
+        elif is_number:
+            proved.add(values.dtype)
     return problems
 
 

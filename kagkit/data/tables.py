@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,7 +36,7 @@ def with_index_as_columns(frame: object, where: str) -> pd.DataFrame:
 def name_problems(names: Sequence[object], needed: Sequence[str], where: str) -> list[Problem]:
     """Columns that repeat, and needed ones that are not there."""
     known = [name for name in names if isinstance(name, str)]
-    repeated = list(dict.fromkeys(name for name in names if names.count(name) > 1))
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     problems = []
     if others := [name for name in names if not isinstance(name, str)]:
         hint = "frame.columns = frame.columns.astype(str)"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kagkit.foundation.errors import Problem, SubmissionError, did_you_mean, samples
+from kagkit.foundation.errors import Problem, did_you_mean, samples
+from kagkit.metrics.refusals import refuse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,25 +61,18 @@ PROBABILITY = Kind("a probability from 0 to 1", _read_probability)
 BINARY = Kind("0 or 1", _read_binary)
 
 
-def refuse(problems: Sequence[Problem]) -> None:
-    """Stop where there are problems.
-
-    Raises:
-        SubmissionError: There is at least one.
-
-    Example:
-        >>> refuse([])
-    """
-    if problems:
-        raise SubmissionError("the submission cannot be scored", problems)
-
-
 def match_tables(
-    solution: pd.DataFrame, submission: pd.DataFrame, row_id: str
+    solution: pd.DataFrame, submission: pd.DataFrame, row_id: str, *, blank: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The target columns of both tables, indexed by id: the same ids and columns in the solution's order.
 
     Nothing is moved into place here: whoever scores has aligned the tables, and this proves it.
+
+    Args:
+        solution: The truth.
+        submission: The predictions.
+        row_id: The id column of both.
+        blank: Whether cells may be empty: no label, no mask.
 
     Raises:
         SubmissionError: An id or target column is missing or too many, ids differ in content or order or
@@ -89,22 +83,82 @@ def match_tables(
         >>> solution = pd.DataFrame({"id": ["a", "b"], "y": [0, 1]})
         >>> match_tables(solution, solution.assign(id=["b", "a"]), "id")
         Traceback (most recent call last):
-        kagkit.foundation.errors.SubmissionError: the submission cannot be scored
+        kagkit.metrics.refusals.ParticipantVisibleError: the submission cannot be scored
           submission: row 1 is b; expected a, as in the solution
             hint: the ids are the same in another order: align the tables by id, never by position
     """
-    tables = {"solution": solution, "submission": submission}
-    refuse([Problem(name, f"no column {row_id}") for name, table in tables.items() if row_id not in table])
-    truth, guess = solution.set_index(row_id), submission.set_index(row_id)
+    truth, guess = _index_by_id(solution, submission, row_id)
     problems = _id_problems(truth.index, guess.index) + _column_problems(truth, guess)
-    for name, table in (("solution", truth), ("submission", guess)):
-        problems += [
-            Problem(f"{name}, column {column}", f"no value for {_some(table.index[empty.to_numpy()])}")
-            for column, empty in table.isna().items()
-            if empty.any()
-        ]
+    if not blank:
+        problems += _empty_cells("solution", truth) + _empty_cells("submission", guess)
     refuse(problems)
     return truth, guess[truth.columns]
+
+
+def match_column(
+    solution: pd.DataFrame, submission: pd.DataFrame, row_id: str, holds: str, *, blank: bool = False
+) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """The one target column of both tables, as `match_tables` gives it; `holds` says what, for messages.
+
+    Raises:
+        SubmissionError: The tables do not match, or have several targets.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"id": ["a"], "p": [1], "q": [2]})
+        >>> match_column(table, table, "id", "masks")
+        Traceback (most recent call last):
+        kagkit.foundation.errors.SubmissionError: the submission cannot be scored
+          solution: target columns p, q; expected one column of masks
+    """
+    truth, guess = match_tables(solution, submission, row_id, blank=blank)
+    if truth.shape[1] > 1:
+        found = f"target columns {samples(list(truth.columns))}"
+        refuse([Problem("solution", found, f"one column of {holds}")])
+    return truth.iloc[:, 0], guess.iloc[:, 0]
+
+
+def match_objects(
+    solution: pd.DataFrame, submission: pd.DataFrame, row_id: str
+) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """The one target column of both tables, indexed by id as text; rows may be in any order.
+
+    An id has a row for each of its objects, or one that says that it has none.
+
+    Raises:
+        SubmissionError: An id or target column is missing or too many, or an id is in one table alone.
+
+    Example:
+        >>> import pandas as pd
+        >>> solution = pd.DataFrame({"id": ["a", "b", "b"], "runs": [None, "1 2", "7 2"]})
+        >>> submission = pd.DataFrame({"id": ["b", "a"], "runs": ["1 3", ""]})
+        >>> match_objects(solution, submission, "id")[1].to_dict()
+        {'b': '1 3', 'a': ''}
+    """
+    truth, guess = _index_by_id(solution, submission, row_id)
+    problems = _id_problems(truth.index, guess.index, repeated=True) + _column_problems(truth, guess)
+    if truth.shape[1] > 1:
+        found = f"target columns {samples(list(truth.columns))}"
+        problems.append(Problem("solution", found, "one column of objects"))
+    refuse(problems)
+    true, guessed = truth.iloc[:, 0], guess.iloc[:, 0]
+    return true.set_axis(true.index.astype(str)), guessed.set_axis(guessed.index.astype(str))
+
+
+def _index_by_id(
+    solution: pd.DataFrame, submission: pd.DataFrame, row_id: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    tables = {"solution": solution, "submission": submission}
+    refuse([Problem(name, f"no column {row_id}") for name, table in tables.items() if row_id not in table])
+    return solution.set_index(row_id), submission.set_index(row_id)
+
+
+def _empty_cells(name: str, table: pd.DataFrame) -> list[Problem]:
+    return [
+        Problem(f"{name}, column {column}", f"no value for {_some(table.index[empty.to_numpy()])}")
+        for column, empty in table.isna().items()
+        if empty.any()
+    ]
 
 
 def match_numbers(
@@ -135,33 +189,39 @@ def _some(ids: pd.Index[Any]) -> str:
     return samples(ids[:5].tolist(), total=len(ids))
 
 
-def _id_problems(truth: pd.Index[Any], guess: pd.Index[Any]) -> list[Problem]:
+def _id_problems(truth: pd.Index[Any], guess: pd.Index[Any], *, repeated: bool = False) -> list[Problem]:
     problems = []
     for name, ids in (("solution", truth), ("submission", guess)):
         if ids.empty:
             problems.append(Problem(name, "no rows"))
         elif ids.hasnans:
             problems.append(Problem(name, "a row without an id"))
-        elif not ids.is_unique:
+        elif not (repeated or ids.is_unique):
             problems.append(Problem(name, f"ids that come twice: {_some(ids[ids.duplicated()].unique())}"))
     if problems or truth.equals(guess):
         return problems
-    return _id_differences(truth.astype(str), guess.astype(str))
+    truth, guess = truth.astype(str), guess.astype(str)
+    return _strangers(truth.unique(), guess.unique()) or ([] if repeated else _moved(truth, guess))
 
 
-def _id_differences(truth: pd.Index[Any], guess: pd.Index[Any]) -> list[Problem]:
+def _strangers(truth: pd.Index[Any], guess: pd.Index[Any]) -> list[Problem]:
     missing, extra = truth.difference(guess, sort=False), guess.difference(truth, sort=False)
     problems = []
     if len(missing):
         problems.append(Problem("submission", f"no row for {_some(missing)}"))
     if len(extra):
         problems.append(Problem("submission", f"rows the solution does not have: {_some(extra)}"))
-    if not problems and (moved := truth.to_numpy() != guess.to_numpy()).any():
-        place = int(moved.argmax())
-        hint = "the ids are the same in another order: align the tables by id, never by position"
-        found, expected = f"row {place + 1} is {guess[place]}", f"{truth[place]}, as in the solution"
-        problems.append(Problem("submission", found, expected, hint))
     return problems
+
+
+def _moved(truth: pd.Index[Any], guess: pd.Index[Any]) -> list[Problem]:
+    moved = truth.to_numpy() != guess.to_numpy()
+    if not moved.any():
+        return []
+    place = int(moved.argmax())
+    hint = "the ids are the same in another order: align the tables by id, never by position"
+    found, expected = f"row {place + 1} is {guess[place]}", f"{truth[place]}, as in the solution"
+    return [Problem("submission", found, expected, hint)]
 
 
 def _column_problems(truth: pd.DataFrame, guess: pd.DataFrame) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Turn labels into places among their classes, told as one column of labels or as a column per class."""
+"""Turn labels into places among their classes, told as labels, as lists of them or as a column per class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.errors import Problem, samples
-from kagkit.metrics.alignment import match_tables, refuse
+from kagkit.metrics.alignment import match_column
+from kagkit.metrics.refusals import refuse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,17 +53,13 @@ def match_labels(
     """
     import pandas as pd
 
-    truth, guess = match_tables(solution, submission, row_id)
-    if truth.shape[1] > 1:
-        found = f"target columns {samples(list(truth.columns))}"
-        refuse([Problem("solution", found, "one column of labels")])
-    column = truth.columns[0]
-    declared = sorted_classes(truth[column] if labels is None else pd.Series(list(labels)))
-    classes = declared if labels is not None else _with_rare_ones(declared, guess[column])
-    truth_codes, guess_codes = encode(truth[column], classes), encode(guess[column], classes)
+    truth, guess = match_column(solution, submission, row_id, "labels")
+    declared = sorted_classes(truth if labels is None else pd.Series(list(labels)))
+    classes = declared if labels is not None else _with_rare_ones(declared, guess)
+    truth_codes, guess_codes = encode(truth, classes), encode(guess, classes)
     refuse(
-        _unseen("solution", truth[column][truth_codes < 0], classes)
-        + _unseen("submission", guess[column][guess_codes < 0], classes)
+        _unseen("solution", truth[truth_codes < 0], classes)
+        + _unseen("submission", guess[guess_codes < 0], classes)
     )
     return Labels(truth_codes, guess_codes, classes)
 
@@ -116,6 +113,20 @@ def encode(labels: pd.Series[Any], classes: pd.Index[Any]) -> NDArray[np.intp]:
     if pd.api.types.is_numeric_dtype(classes):
         return classes.get_indexer(pd.Index(pd.to_numeric(plain, errors="coerce")))
     return classes.get_indexer(pd.Index(plain.astype(str)))
+
+
+def split_labels(cells: pd.Series[Any]) -> list[list[str]]:
+    """The labels of each cell, which spaces part, in the order they are told; none where it is empty.
+
+    Example:
+        >>> import pandas as pd
+        >>> split_labels(pd.Series(["b a", None, ""])), split_labels(pd.Series([3.0, None]))
+        ([['b', 'a'], [], []], [['3'], []])
+    """
+    from kagkit.formats.cells import cell_text
+
+    texts = ((cell, cell_text(cell)) for cell in cells)
+    return [str(cell if text is None else text).split() for cell, text in texts]
 
 
 def spread_labels(solution: pd.DataFrame, submission: pd.DataFrame, row_id: str) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from kagkit.foundation.errors import (
 )
 from kagkit.metrics import TAKES
 from kagkit.metrics.labelling import name_largest, to_labels
+from kagkit.metrics.refusals import is_readable
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.manifest import Making
 
@@ -98,7 +99,8 @@ class Scorer:
         """The host's score of a submission, both tables brought to the same order by key.
 
         Raises:
-            RunError: The keys differ, the metric refused the tables, or its result is no number.
+            SubmissionError: The keys differ, or the metric refused the submission in words for participants.
+            RunError: The metric failed, or its result is no number.
         """
         metric = self.competition.metric
         key = list(self.competition.submission_key)
@@ -109,6 +111,11 @@ class Scorer:
         except KagkitError:
             raise
         except Exception as error:
+            if is_readable(error):  # a host's own metric file, with its own exception for participants
+                problem = Problem(
+                    "submission", str(error), hint=f"this is what {metric.score} tells participants"
+                )
+                raise SubmissionError("the submission cannot be scored", [problem]) from error
             problem = Problem(metric.score, f"{type(error).__name__}: {error}")
             raise RunError("the metric did not accept the predictions", [problem]) from error
         if not math.isfinite(value):

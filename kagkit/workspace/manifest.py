@@ -113,6 +113,7 @@ class Manifest:
     Attributes:
         kagkit: The format of the file: 1.
         recipe: The recipe's file, beside the manifest.
+        parent: The experiment it was made from, as `kagkit new` notes it; it changes nothing.
         note: A line for people; it changes nothing.
         args: Arguments of the recipe's functions.
         seeds: One training a fold for each; predictions are averaged over them.
@@ -132,6 +133,7 @@ class Manifest:
 
     kagkit: int
     recipe: str
+    parent: str = ""
     note: str = ""
     args: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
