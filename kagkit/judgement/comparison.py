@@ -9,6 +9,7 @@ from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, samples
 from kagkit.foundation.files import canonical_json
+from kagkit.judgement.descent import Descent, trace_descent
 from kagkit.runs.record import Run, experiments_with_runs, find_run, latest_run, read_run, run_folders
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, read_scores
@@ -18,7 +19,8 @@ from kagkit.workspace.ledger import Scores, read_scores
 class Row:
     """One run: its CV, the spread of its folds, and what the host gave it.
 
-    `gap` is the public score minus the CV; `coverage` what share of the training rows the CV covers.
+    `gap` is the public score minus the CV; `coverage` what share of the training rows the CV covers;
+    `descent` how it differs from its parent's run, where it has one.
     """
 
     run: str
@@ -32,6 +34,7 @@ class Row:
     gap: float | None
     submission: str | None
     note: str
+    descent: Descent | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,10 @@ def compare_runs(workspace: Workspace, references: Sequence[str]) -> Comparison:
         raise ManifestError("nothing to compare", [Problem("runs", "no complete run", hint="kagkit run EXP")])
     metric = workspace.competition.metric
     packaged = {run.name for run in runs if (workspace.submissions / submission_name(run)).is_dir()}
-    rows = [_row(run, scores.get(run.name, Scores()), run.name in packaged) for run in runs]
+    rows = [
+        _row(run, scores.get(run.name, Scores()), run.name in packaged, trace_descent(workspace, run))
+        for run in runs
+    ]
     rows.sort(key=lambda row: _rank_key(row, metric.greater_is_better))
     return Comparison(metric.score, metric.greater_is_better, tuple(rows), _agreement(rows), _alarms(runs))
 
@@ -135,7 +141,7 @@ def _usual(workspace: Workspace, scores: dict[str, Scores]) -> list[Run]:
     return [run for run in found.values() if run.complete]
 
 
-def _row(run: Run, scores: Scores, packaged: bool) -> Row:
+def _row(run: Run, scores: Scores, packaged: bool, descent: Descent | None) -> Row:
     data = run.data
     cv, public = data["cv"], scores.public
     return Row(
@@ -150,6 +156,7 @@ def _row(run: Run, scores: Scores, packaged: bool) -> Row:
         gap=public - cv if public is not None and cv is not None else None,
         submission=submission_name(run) if packaged else None,
         note=data["note"],
+        descent=descent,
     )
 
 

@@ -1,0 +1,67 @@
+"""Say from which experiment a run was made, and what of manifest and code is different."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kagkit.foundation.errors import ManifestError
+from kagkit.foundation.schema import read_tree
+from kagkit.foundation.strictyaml import read_yaml
+from kagkit.runs.record import Run, latest_run
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import Manifest
+from kagkit.workspace.parentage import differences
+
+CODE = "code/"
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What a run has that its parent has not.
+
+    Attributes:
+        parent: The parent's run: its latest complete one.
+        changes: By key, (parent's value, own value): `args.lr`; None where there is none.
+        code: Files of code that differ, are new or are gone, by name.
+    """
+
+    parent: str
+    changes: dict[str, tuple[Any, Any]]
+    code: tuple[str, ...]
+
+
+def trace_descent(workspace: Workspace, run: Run) -> Descent | None:
+    """How a run differs from the latest complete run of the experiment its manifest names as parent.
+
+    Returns:
+        None where there is no parent, or the parent has no run.
+
+    Raises:
+        ReproductionError: The record of the parent's run is damaged.
+    """
+    own = _manifest(run)
+    parent = latest_run(workspace, own.parent, complete=True) if own and own.parent else None
+    if own is None or parent is None:
+        return None
+    theirs = _manifest(parent)
+    if theirs is None:
+        return None
+    return Descent(parent.name, differences(own, theirs), _changed_code(run, parent))
+
+
+def _manifest(run: Run) -> Manifest | None:
+    """The manifest as it was run; None where this kagkit cannot read it."""
+    name = "manifest.yaml"
+    try:
+        return read_tree(Manifest, read_yaml(run.folder / name, name), name)
+    except ManifestError:
+        return None
+
+
+def _changed_code(run: Run, parent: Run) -> tuple[str, ...]:
+    own, theirs = (
+        {kept.name.removeprefix(CODE): kept.sha256 for kept in each.files if kept.name.startswith(CODE)}
+        for each in (run, parent)
+    )
+    return tuple(name for name in sorted(own | theirs) if own.get(name) != theirs.get(name))
