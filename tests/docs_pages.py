@@ -18,7 +18,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import click
 from click.testing import CliRunner
 
+from kagkit import metrics
 from kagkit.cli import kagkit
+from kagkit.recipes.guessing import LOWER_IS_BETTER
 from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, Stage, SubmissionFormat
 from kagkit.workspace.manifest import Asset, FoldChoice, Making, Manifest, Resources, Saving
 from kagkit.workspace.schemes import Scheme
@@ -29,6 +31,7 @@ FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.(?:py|yaml))\b")
 WORKSPACE = re.compile(r"^<!-- workspace: ([\w-]+)", re.MULTILINE)
 KEYS = re.compile(r"(<!-- keys: (\w+) -->\n).*?(<!-- /keys -->)", re.DOTALL)
+METRICS = re.compile(r"(<!-- metrics -->\n).*?(<!-- /metrics -->)", re.DOTALL)
 WORDS = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Any: "any value"}
 # The classes that read YAML, each with the heading of manifest.md it stands under.
 SECTIONS: dict[Any, str] = {
@@ -204,12 +207,61 @@ def with_key_tables(text: str) -> str:
     return KEYS.sub(lambda match: f"{match[1]}{key_table(classes[match[2]])}{match[3]}", text)
 
 
+# --- the table of metrics.md ---
+
+
+def metric_table() -> str:
+    """Every metric: what it takes, its sentence, its options with their defaults, its form by row."""
+    rows = [
+        f"| `{name}` | {taken} | {_sentence_of(name)} | {'lower' if name in LOWER_IS_BETTER else 'higher'} "
+        f"| {_options(name)} | {_form_by_row(name)} |"
+        for name, taken in metrics.TAKES.items()
+    ]
+    head = "| metric | takes | the score | better | options | by row |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows, ""])
+
+
+def _sentence_of(metric: str) -> str:
+    return str(inspect.getdoc(getattr(metrics, metric))).splitlines()[0].removesuffix(".")
+
+
+def _options(metric: str) -> str:
+    parameters = inspect.signature(getattr(metrics, metric)).parameters.values()
+    told = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return ", ".join(f"`{p.name}`{_by_default(p)}" for p in told)
+
+
+def _by_default(parameter: inspect.Parameter) -> str:
+    if parameter.default is parameter.empty:
+        return " (needed)"
+    value = parameter.default
+    if value is None:
+        return ""
+    if isinstance(value, tuple) and len(value) > 5:
+        return f" {value[0]}, {value[1]} … {value[-1]}"
+    return f" {' '.join(value) if isinstance(value, tuple) else json.dumps(value)}"
+
+
+def _form_by_row(metric: str) -> str:
+    form = metrics.PER_ROW.get(metric)
+    if form is None:
+        return ""
+    only = "".join(f" with `{name}: {value}`" for name, value in form.only.items())
+    return f"`{form.rows.__name__}`{only}"
+
+
+def with_metric_table(text: str) -> str:
+    """A page with the table of metrics between its markers."""
+    return METRICS.sub(lambda match: f"{match[1]}{metric_table()}{match[2]}", text)
+
+
 def behind() -> dict[Path, str]:
     """The pages that are not as they would be generated, each with what it should be."""
-    manifest = DOCS / "manifest.md"
+    manifest, scores = DOCS / "manifest.md", DOCS / "metrics.md"
     wanted = {
         DOCS / "commands.md": commands_page(),
         manifest: with_key_tables(manifest.read_text(encoding="utf-8")),
+        scores: with_metric_table(scores.read_text(encoding="utf-8")),
     }
     return {
         path: text

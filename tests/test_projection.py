@@ -15,6 +15,7 @@ from kagkit.runs.record import Run
 from kagkit.tracking.projection import (
     LONGEST_KEY,
     Projection,
+    colour_of,
     plain_keys,
     project,
     read_ledger,
@@ -80,7 +81,7 @@ def test_a_run_is_told_wholly_by_its_directory_and_its_tasks(workspace: Workspac
     told = project(workspace, run, [])
     assert (told.key, told.name) == ("exp001/3/abcdabcdabcdabcd", "exp001/3")
     assert (told.began, told.ended) == (100_000, 120_000)
-    assert told.datasets == {"toy chexpert": "2" * 32, "toy stage1": "1" * 32}
+    assert told.datasets == {"toy chexpert": "2" * 12, "toy stage1": "1" * 12}
     scores = {"cv": [0.8], "coverage": [1.0], "fold_score/seed0": [0.7, 0.9]}
     assert values(told) == scores | {"map_50/seed0-fold0": [0.5]}
     assert project(workspace, run, []) == told
@@ -112,20 +113,39 @@ def test_a_manifest_is_told_flat(workspace: Workspace) -> None:
     assert params == {
         "args.deep.a": "no",
         "args.lr": "0.001",
-        "args.sizes": "[8,16]",
+        "args.sizes": "8, 16",
         "args.tta": "null",
-        "data.version": "1" * 32,
+        "data.version": "1" * 12,
         "fold_set": "main",
-        "folds": "[0,1]",
+        "folds": "0, 1",
         "recipe": "a.py",
-        "seeds": "[0]",
+        "seeds": "0",
     }
+
+
+def test_a_score_is_told_as_long_as_a_column_is_wide(workspace: Workspace) -> None:
+    run = run_of(workspace, cv=0.98997686969, folds=[{"seed": 0, "fold": 0, "score": 56864.473912}])
+    line = {"time": "2026-03-01T12:00:00+00:00", "public": 0.99398}
+    told = values(project(workspace, run, [line]))
+    assert (told["cv"], told["fold_score/seed0"], told["gap_public"]) == (
+        [0.9899769],
+        [56864.47],
+        [0.00400313],
+    )
+
+
+def test_runs_of_one_experiment_have_one_colour_and_those_of_neighbours_have_others(
+    workspace: Workspace,
+) -> None:
+    tags = project(workspace, run_of(workspace), []).tags
+    colours = {colour_of(f"exp{number:03d}") for number in range(100)}
+    assert (tags["mlflow.runColor"], len(colours)) == (colour_of("exp001"), 100)
 
 
 def test_a_run_fitted_on_all_rows_has_no_scores(workspace: Workspace) -> None:
     run = run_of(workspace, "kagkit: 1\nrecipe: a.py\nseeds: [3]\n", cv=None, coverage=None, folds=[])
     told = project(workspace, run, [{"time": "2026-03-01T12:00:00+00:00", "public": 0.5}])
-    assert told.params["seeds"] == "[3]"
+    assert told.params["seeds"] == "3"
     assert values(told) == {"lb_public": [0.5], "map_50/seed0-fold0": [0.5]}
 
 

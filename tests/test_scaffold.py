@@ -51,10 +51,10 @@ def test_a_workspace_is_written_without_a_problem(files: Given, tmp_path: Path) 
 def test_each_guess_is_told_beside_its_line(files: Given, tmp_path: Path) -> None:
     start_workspace(tmp_path / "toy", files)
     written = text(tmp_path / "toy/competition.yaml")
-    assert "  # a guess: y is 0 or 1, the sample shows labels\n" in written
+    assert "  # a guess: y is 0 or 1; the sample shows labels\n" in written
     assert "# Folds, by default: 5 stratified folds on y, seed 0." in written
     start_workspace(tmp_path / "named", files, "mcc")
-    assert "  # y is 0 or 1, named by --metric\n" in text(tmp_path / "named/competition.yaml")
+    assert "  # y is 0 or 1; named by --metric\n" in text(tmp_path / "named/competition.yaml")
 
 
 def test_the_recipe_knows_targets_and_objective(files: Given, tmp_path: Path) -> None:

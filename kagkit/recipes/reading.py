@@ -171,6 +171,9 @@ def _id_problems(
         yield Problem(where, found, "the ids of the test rows", _by_hand(name, name, targets))
         return
     hint = f"is it the sample submission of {other}?"
+    if len(missing) == len(there):
+        yield Problem(where, f"not one id of {other}: {_some(asked)}", f"its ids: {_some(there)}", hint)
+        return
     if len(missing):
         found = f"{len(missing):,} of the {len(there):,} ids of {other} are missing: {_some(missing)}"
         yield Problem(where, found, hint=hint)
@@ -264,7 +267,8 @@ def _faults(name: str, column: pd.Series[Any]) -> Iterator[tuple[str, str, str]]
     elif _holds_lists(column):
         yield "lists", "numbers or text", f"make columns of them: {LOADER}"
     elif (values := column.nunique()) == 1:
-        yield f"{column.iloc[0]} in every row", "two values or more", ""
+        hint = "nothing can be learnt from it: is it the whole training table?"
+        yield f"{column.iloc[0]} in every row", "two values or more", hint
     elif not is_numeric_dtype(column) and values > min(MOST_CLASSES, max(2, len(column) / ROWS_A_CLASS)):
         expected = f"numbers, or at most {MOST_CLASSES} classes with {ROWS_A_CLASS} rows or more each"
         hint = f"make numbers or classes of it: {LOADER}"

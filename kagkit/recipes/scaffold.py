@@ -189,7 +189,7 @@ def _competition(folder: Path, asked: Asked, found: Guess, places: Mapping[str, 
     lines = [
         *_line("competition", folder.resolve().name, "the folder's name; write the host's name for it"),
         *_line("rows", rows, "the columns that the sample submission and the test table share"),
-        *_line("metric", metric, f"{why}{found.because_task}, {found.because_metric}"),
+        *_line("metric", metric, f"{why}{found.because_task}; {found.because_metric}"),
         *_line("submission", {"target": asked.targets}, "the sample submission's other columns"),
         "stages:",
         "  1:",

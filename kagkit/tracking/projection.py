@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from kagkit.runs.record import Run
 from kagkit.tracking.curves import Logged, Point, read_logged
 from kagkit.workspace.layout import Workspace
 
-FORMAT = 1  # of all that is shown of a run: another one has every run shown anew
+FORMAT = 2  # of all that is shown of a run: another one has every run shown anew
 LONGEST_PARAM, LONGEST_TAG, LONGEST_KEY = 6000, 8000, 250  # MLflow cuts what is longer, and says nothing
-DIGEST = 32  # MLflow takes 36 characters
+DIGEST = 12  # as much of a data version as the commands tell
+DIGITS = 7  # of a score: the page cuts what is longer
+GOLDEN = (5**0.5 - 1) / 2  # of the circle of hues: a step that never comes back near where it was
 NOT_IN_KEYS = re.compile(r"[^\w\-. :/]")
 
 
@@ -147,6 +150,18 @@ def plain_keys(keys: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def colour_of(experiment: str) -> str:
+    """The colour of an experiment's runs in every chart; numbers that follow each other differ most.
+
+    Example:
+        >>> colour_of("exp001"), colour_of("exp002")
+        ('#a4b82e', '#a32eb8')
+    """
+    stem = experiment.rstrip("0123456789")
+    hue = int(digest_of(stem)[:8], 16) / 2**32 + GOLDEN * int(experiment[len(stem) :] or 0)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue % 1, 0.45, 0.6))
+
+
 def shorten(text: str, longest: int) -> str:
     """A text as it is, or cut with a mark that says so and tells the whole one's length and digest.
 
@@ -186,12 +201,12 @@ def _scores(run: Run, time: int) -> list[Point]:
     """CV with its spread and coverage, and each seed's fold scores as a curve over the folds."""
     data = run.data
     points = [
-        Point(name, 0, time, float(data[name]))
+        Point(name, 0, time, _short(data[name]))
         for name in ("cv", "cv_std", "coverage")
         if data[name] is not None
     ]
     points += [
-        Point(f"fold_score/seed{fold['seed']}", fold["fold"], time, float(fold["score"]))
+        Point(f"fold_score/seed{fold['seed']}", fold["fold"], time, _short(fold["score"]))
         for fold in data["folds"]
     ]
     return points
@@ -208,10 +223,14 @@ def _leaderboard(run: Run, scored: list[dict[str, Any]]) -> list[Point]:
         for name, score in told.items():
             points.append(Point(f"lb_{name}", number, time, score))
             if run.data["cv"] is not None:
-                points.append(Point(f"gap_{name}", number, time, round(score - run.data["cv"], 9)))
+                points.append(Point(f"gap_{name}", number, time, _short(score - run.data["cv"])))
         if len(newest) == 2:
-            points.append(Point("shake_up", number, time, round(newest["private"] - newest["public"], 9)))
+            points.append(Point("shake_up", number, time, _short(newest["private"] - newest["public"])))
     return points
+
+
+def _short(score: float) -> float:
+    return float(f"{score:.{DIGITS}g}")
 
 
 def _params(run: Run) -> dict[str, str]:
@@ -240,6 +259,8 @@ def _flatten(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _spell(value: Any) -> str:
+    if isinstance(value, list) and value and not any(isinstance(item, dict | list) for item in value):
+        return ", ".join(map(_spell, value))  # MLflow would stretch JSON over as many lines
     return value if isinstance(value, str) and value else canonical_json(value)
 
 
@@ -275,5 +296,6 @@ def _tags(run: Run, scored: list[dict[str, Any]], notes: list[str]) -> dict[str,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": f"{run.experiment}.yaml",
         "mlflow.note.content": data["note"],
+        "mlflow.runColor": colour_of(run.experiment),
     }
     return {name: shorten(value, LONGEST_TAG) for name, value in sorted(tags.items()) if value}

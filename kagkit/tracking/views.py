@@ -12,7 +12,7 @@ from kagkit.foundation.files import canonical_json, digest_of
 VIEW = "kagkit-cv-lb"
 TAG = f"mlflow.sharedViewState.{VIEW}"
 REMEMBERED = "kagkit.views"
-CHANGED = 1_795_392_000_000  # when the view last changed, in milliseconds since 1970: the menu shows it
+CHANGED = 1_795_432_000_000  # when the view last changed, in milliseconds since 1970: the menu shows it
 METRICS = ("cv", "lb_public", "gap_public", "lb_private", "cv_std")
 PAGE = "/#/experiments/{experiment}/runs?viewStateShareKey={view}&compareRunsMode={mode}{kind}"
 KIND = "&workflowType=machine_learning"
@@ -107,7 +107,7 @@ def _charts() -> list[dict[str, Any]]:
         | {"xaxis": {"key": "cv", "type": "METRIC"}, "yaxis": {"key": board, "type": "METRIC"}}
         for board in ("lb_public", "lb_private")
     ]
-    bars = [
-        common | {"uuid": f"kagkit-{name}", "type": "BAR", "metricKey": name} for name in ("cv", "gap_public")
-    ]
-    return scatters + bars
+    # The bars of CVs themselves would all look alike: it is the order of runs that changes between boards.
+    boards = {"selectedParams": [], "selectedMetrics": ["cv", "lb_public", "lb_private"], "showAllRuns": True}
+    gaps = common | {"uuid": "kagkit-gap_public", "type": "BAR", "metricKey": "gap_public"}
+    return [*scatters, common | {"uuid": "kagkit-boards", "type": "PARALLEL"} | boards, gaps]
