@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
@@ -255,17 +256,29 @@ def import_function(root: Path, reference: str) -> Callable[..., Any]:
     """Import `module:function`, the workspace's own modules first.
 
     Raises:
-        ManifestError: The module has no such function.
+        ManifestError: The module cannot be imported, or has no such function.
     """
     module_name, name = split_reference(reference)
     if sys.path[:1] != [str(root)]:
         sys.path.insert(0, str(root))
-    module = importlib.import_module(module_name)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        problem = Problem(_own_line(root, error) or reference, f"{type(error).__name__}: {error}")
+        raise ManifestError(f"{reference} cannot be imported", [problem]) from error
     function = getattr(module, name, None)
     if not callable(function):
         raise ManifestError(f"{reference}: no such function", [Problem(reference, "not a function")])
     result: Callable[..., Any] = function
     return result
+
+
+def _own_line(root: Path, error: Exception) -> str:
+    """The last line of the workspace's own code that an error came through; empty where there is none."""
+    frames = [f for f in extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(root)]
+    if not frames:
+        return ""
+    return f"{Path(frames[-1].filename).relative_to(root).as_posix()} line {frames[-1].lineno}"
 
 
 def check_function(root: Path, reference: str, where: str) -> list[Problem]:

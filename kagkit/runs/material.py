@@ -169,6 +169,7 @@ def _refuse_unscorable(workspace: Workspace, train: pd.DataFrame, test: pd.DataF
     """Tell before any training what would end it: no truth to score with, a sample of other rows.
 
     Raises:
+        ManifestError: The metric, or the function that writes the truth, cannot be imported.
         DataError: The training rows lack the submission's target, or the sample is not of the test rows.
     """
     from kagkit.metrics.scoring import read_sample
@@ -176,6 +177,9 @@ def _refuse_unscorable(workspace: Workspace, train: pd.DataFrame, test: pd.DataF
     competition = workspace.competition
     stage, asked = competition.stages[STAGE], competition.submission
     problems = []
+    for reference in (competition.metric.score, competition.metric.solution):
+        if reference is not None:
+            import_function(workspace.root, reference)
     if competition.metric.solution is None:
         hint = "say how the truth looks: metric: {solution: module:function}"
         lacking = [column for column in asked.target if column not in train.columns]

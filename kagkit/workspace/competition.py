@@ -10,11 +10,13 @@ from typing import Any, Literal
 from kagkit.foundation.component import check_function, find_function
 from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean, nearest
 from kagkit.foundation.schema import read_what_fits
+from kagkit.foundation.sources import REQUIRED
 from kagkit.foundation.strictyaml import Node, read_yaml
 from kagkit.workspace.schemes import Scheme
 
 FILE = "competition.yaml"
 FORMAT = 1
+SCORE = ("solution", "submission", "row_id_column_name")
 
 
 @dataclass(frozen=True)
@@ -301,6 +303,27 @@ def _function_problems(root: Path, competition: Competition, where: Any) -> Iter
     yield from problems
     if not problems:
         yield from argument_problems(root, metric.score, metric.args, where("metric.args"))
+        yield from _signature_problems(root, metric, where("metric.score"))
+
+
+def _signature_problems(root: Path, metric: Metric, where: str) -> Iterator[Problem]:
+    """Where a metric is not called as Kaggle calls its own, as far as its source can be read."""
+    function = find_function(root, metric.score)
+    if function is None:
+        return
+    names = [*function.positional, *function.keywords]
+    if len(names) < len(SCORE):
+        found = f"{metric.score}({', '.join(names)})"
+        yield Problem(where, found, f"score({', '.join(SCORE)}), as Kaggle's metrics have it")
+    missing = [name for name in function.positional[len(SCORE) :] if name not in metric.args]
+    missing += [
+        name
+        for name, argument in function.keywords.items()
+        if argument.default is REQUIRED and name not in metric.args
+    ]
+    for name in missing:
+        found = f"{metric.score} needs {name}"
+        yield Problem(where, found, hint=f"add it: metric: {{args: {{{name}: …}}}}")
 
 
 def argument_problems(root: Path, reference: str, args: dict[str, Any], where: str) -> Iterator[Problem]:

@@ -194,6 +194,28 @@ def test_a_full_disk_is_told_as_one_and_costs_one_task(toy: Path) -> None:
     assert "free some space and run the same command again" in told
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "def score(truth, answer):\n    return 1.0\n",
+            "host:score(truth, answer); expected score(solution,",
+        ),
+        (METRIC.replace("_name)", "_name, weights)"), "host:score needs weights"),
+        (f"import no_such_package\n{METRIC}", "host.py line 1: ModuleNotFoundError"),
+        (f"{METRIC}\n1 / 0\n", "host.py line 4: ZeroDivisionError"),
+        (METRIC[:-4], "host.py line 2"),
+    ],
+)
+def test_a_metric_that_cannot_work_is_told_before_anything_is_trained(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    root = make_workspace(tmp_path, folds=FOLDS, metric={"score": "host:score", "greater_is_better": True})
+    (root / "host.py").write_text(text)
+    assert told in refused(root, "run", "exp001", code=2)
+    assert not (root / "runs/.tasks").exists()
+
+
 def test_a_metric_that_raises_is_told_and_no_task_is_lost(toy: Path) -> None:
     write_recipe(toy, "host.py", METRIC)
     write_competition(toy, folds=FOLDS, metric={"score": "host:score", "greater_is_better": True})
