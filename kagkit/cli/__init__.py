@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Find every problem of a workspace, manifest, run or submission.",
     "new": "Make a manifest from another.",
     "run": "Do what is missing of an experiment, reuse what is done, say why.",
+    "predict": "Predict new rows with a finished run.",
     "compare": "Put CV beside the leaderboard.",
     "package": "Make the deliverable of a run, proved and checked.",
     "data": "Pin the data's version, prove it, say what changed.",
