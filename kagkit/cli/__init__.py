@@ -18,6 +18,7 @@ COMMANDS = {
     "new": "Make a manifest from another.",
     "run": "Do what is missing of an experiment, reuse what is done, say why.",
     "predict": "Predict new rows with a finished run.",
+    "status": "Say where the competition stands.",
     "compare": "Put CV beside the leaderboard.",
     "package": "Make the deliverable of a run, proved and checked.",
     "data": "Pin the data's version, prove it, say what changed.",

@@ -136,7 +136,7 @@ def predict_new(usable: Usable, data: NewData) -> Iterator[Noted | Predicted]:
 
 
 def _clear(work: Path, *, logs_stay: bool) -> None:
-    """Remove what the jobs left; but for their logs where one failed, though no file with this machine's paths."""
+    """Remove what the jobs left; all but the logs where one failed: the rest names this machine's folders."""
     if not logs_stay:
         shutil.rmtree(work, ignore_errors=True)
     for file in (*work.rglob("asked.json"), *work.rglob("spec.json")):
