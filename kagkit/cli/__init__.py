@@ -26,6 +26,8 @@ COMMANDS = {
     "recipes": "List the recipes that come with kagkit, and copy them.",
     "ui": "Show MLflow's pages, CV beside the leaderboard first.",
     "track": "Show runs in MLflow, a view that can be made again.",
+    "doctor": "Look at the machine, the packages and the disk.",
+    "clean": "Remove what nothing needs any more.",
 }
 INTERRUPTED = 130
 
