@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kagkit.foundation.files import write_json
-from kagkit.foundation.tested import FILE, package_findings, tested_versions
+from kagkit.foundation.findings import Finding
+from kagkit.foundation.tested import FILE, package_findings, pinned_versions
 from kagkit.runs import health
 from kagkit.runs.health import clock_finding, disk_findings, leftover_findings, room_finding
 from kagkit.tracking.health import store_findings
@@ -27,7 +28,7 @@ def test_the_tested_set_is_the_one_of_constraints_txt() -> None:
     assert FILE.read_text() == (ROOT / "constraints.txt").read_text(), (
         "cp constraints.txt kagkit/foundation/tested.txt"
     )
-    assert (tested_versions()["torch"], tested_versions()["pyyaml"]) == ("2.13.0", "6.0.3")
+    assert (pinned_versions()["torch"], pinned_versions()["pyyaml"]) == ("2.13.0", "6.0.3")
 
 
 def test_a_healthy_machine_has_nothing_wrong_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_no_name_of_user_home_or_machine_is_told(tmp_path: Path) -> None:
 
 
 def test_packages_that_differ_are_named_those_that_change_numbers_first() -> None:
-    tested = tested_versions()
+    tested = pinned_versions()
     installed = {"kagkit": "0.1.0", **tested, "numpy": "2.9.9", "torch": "2.13.0+cpu", "rich": "1.0"}
     numeric, others = package_findings(installed)
     assert (numeric.level, numeric.found) == ("warn", f"numpy 2.9.9 (tested {tested['numpy']})")
@@ -86,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_probe_that_fails_is_a_finding_and_the_exit_code_says_so(tmp_path: Path) -> None:
-    def broken(folder: Path) -> health.Finding:
+    def broken(folder: Path) -> Finding:
         raise OSError(38, "Function not implemented")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -13,11 +13,11 @@ from kagkit.foundation.findings import Finding
 FILE = Path(__file__).with_name("tested.txt")  # a copy of constraints.txt, which no wheel has
 
 
-def tested_versions() -> dict[str, str]:
+def pinned_versions() -> dict[str, str]:
     """The version of each package that kagkit is tested with, by its normalised name.
 
     Example:
-        >>> sorted({"numpy", "pandas", "torch"} & {*tested_versions()})
+        >>> sorted({"numpy", "pandas", "torch"} & {*pinned_versions()})
         ['numpy', 'pandas', 'torch']
     """
     lines = FILE.read_text(encoding="utf-8").splitlines()
@@ -37,7 +37,7 @@ def package_findings(installed: Mapping[str, str] | None = None) -> Iterator[Fin
     Args:
         installed: Installed versions by normalised name; those of this Python by default.
     """
-    tested, found = tested_versions(), installed_versions() if installed is None else installed
+    tested, found = pinned_versions(), installed_versions() if installed is None else installed
     numeric = [_normal(name) for name in PACKAGES if _normal(name) in tested]
     missing = [name for name in numeric if name not in found]
     if missing:

@@ -20,6 +20,7 @@ from kagkit.runs.bench import POLL_SECONDS, ending_of, find_width, libraries_of
 from kagkit.runs.events import Noted
 from kagkit.runs.failing import join_failures, reason_of, scrub_log
 from kagkit.runs.newrows import Asked, write_asked
+from kagkit.runs.presence import at_work
 from kagkit.runs.spec import TaskSpec, write_spec
 from kagkit.runs.store import lock_of
 from kagkit.runs.usable import Member, Usable
@@ -122,7 +123,7 @@ def predict_new(usable: Usable, data: NewData) -> Iterator[Noted | Predicted]:
     began = time.monotonic()
     place = digest_of([usable.run.data["plan_key"], str(data.test)])
     work = usable.workspace.work / f"predict-{place[:32]}"
-    with held(lock_of(work)):
+    with at_work(usable.workspace), held(lock_of(work)):
         shutil.rmtree(work, ignore_errors=True)  # what is left of one that failed or was killed
         failed = False
         try:
