@@ -11,7 +11,7 @@ from pathlib import Path
 from kagkit.foundation.errors import KagkitError
 from kagkit.foundation.files import told_when_unwritable
 from kagkit.runs.needed import keys_in_use, rows_in_use, surplus_runs
-from kagkit.runs.presence import cleaning
+from kagkit.runs.presence import alone_in
 from kagkit.runs.record import Run, experiments_with_runs, read_run, run_folders
 from kagkit.runs.sizes import freed_bytes, used_bytes
 from kagkit.runs.unfinished import is_busy
@@ -100,7 +100,7 @@ def remove_waste(workspace: Workspace, best: int | None = None) -> Cleaning:
     Raises:
         RunError: A command is at work, or a folder cannot be removed.
     """
-    with cleaning(workspace):
+    with alone_in(workspace):
         found = find_waste(workspace, best)
         aside = [_put_aside(workspace, one.place) for one in found.waste]
     for place in aside:

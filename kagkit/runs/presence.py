@@ -28,7 +28,7 @@ def at_work(workspace: Workspace) -> Iterator[None]:
 
 
 @contextmanager
-def cleaning(workspace: Workspace) -> Iterator[None]:
+def alone_in(workspace: Workspace) -> Iterator[None]:
     """Be alone in a workspace while the block runs: one clean at a time, and no run beside it.
 
     Raises:

@@ -10,8 +10,7 @@ import pytest
 
 from kagkit.foundation.files import held, write_json
 from kagkit.runs import cleaning
-from kagkit.runs.presence import at_work
-from kagkit.runs.presence import cleaning as alone
+from kagkit.runs.presence import alone_in, at_work
 from kagkit.runs.sizes import used_bytes
 from kagkit.workspace.layout import Workspace
 from tests.terminal import kagkit, kept, newest_run, run
@@ -145,7 +144,7 @@ def test_nothing_is_cleaned_under_a_run_and_no_run_starts_under_a_clean(toy: Pat
             began.append(time.monotonic())
 
     worker = threading.Thread(target=work)
-    with alone(Workspace(toy)):
+    with alone_in(Workspace(toy)):
         worker.start()
         time.sleep(0.2)
         assert not began
