@@ -17,6 +17,8 @@ COMMANDS = {
     "check": "Find every problem of a workspace, manifest, run or submission.",
     "new": "Make a manifest from another.",
     "run": "Do what is missing of an experiment, reuse what is done, say why.",
+    "predict": "Predict new rows with a finished run.",
+    "status": "Say where the competition stands.",
     "compare": "Put CV beside the leaderboard.",
     "package": "Make the deliverable of a run, proved and checked.",
     "data": "Pin the data's version, prove it, say what changed.",
@@ -24,6 +26,8 @@ COMMANDS = {
     "recipes": "List the recipes that come with kagkit, and copy them.",
     "ui": "Show MLflow's pages, CV beside the leaderboard first.",
     "track": "Show runs in MLflow, a view that can be made again.",
+    "doctor": "Look at the machine, the packages and the disk.",
+    "clean": "Remove what nothing needs any more.",
 }
 INTERRUPTED = 130
 

@@ -88,6 +88,21 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def amount(count: int) -> str:
+    """Bytes as people write them.
+
+    Example:
+        >>> amount(512), amount(1_500_000), amount(2_000_000_000)
+        ('512 B', '1.5 MB', '2.0 GB')
+    """
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
 def on_terminal() -> bool:
     """Whether people are looking at standard error as it is written."""
     return sys.stderr.isatty()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -37,3 +37,15 @@ def show_examples(examples: str) -> str:
     """Worked examples as the end of a help page, line by line."""
     # \b keeps click from filling the lines into a paragraph.
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
+
+
+def accepted_files(given: Sequence[str]) -> tuple[str, ...]:
+    """The files of `--accept code:FILE.py`.
+
+    Raises:
+        click.UsageError: One is written otherwise.
+    """
+    for accept in given:
+        if not accept.startswith("code:") or not accept.endswith(".py"):
+            raise click.UsageError(f"--accept {accept}: write --accept code:FILE.py")
+    return tuple(accept.removeprefix("code:") for accept in given)

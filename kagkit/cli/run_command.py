@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kagkit.cli.options import command
+from kagkit.cli.options import accepted_files, command
 
 EXAMPLES = """
 kagkit run exp001                    # all seeds and folds, what is missing of them
@@ -83,7 +83,9 @@ def _options(given: dict[str, Any], as_json: bool) -> Any:
 
     asks = on_terminal() and not given["yes"] and not as_json
     choice = Choice(
-        _numbers(given["folds"], "--folds"), _numbers(given["seeds"], "--seeds"), _accepted(given)
+        _numbers(given["folds"], "--folds"),
+        _numbers(given["seeds"], "--seeds"),
+        accepted_files(given["accept"]),
     )
     gpus = tuple(given["gpus"].split(",")) if given["gpus"] else None
     return RunOptions(choice, given["restart"], given["dry_run"], gpus, confirm if asks else None)
@@ -96,13 +98,6 @@ def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise click.UsageError(f"{option} {text}: not numbers; write {option} 0,1") from None
-
-
-def _accepted(given: dict[str, Any]) -> tuple[str, ...]:
-    for accept in given["accept"]:
-        if not accept.startswith("code:") or not accept.endswith(".py"):
-            raise click.UsageError(f"--accept {accept}: write --accept code:FILE.py")
-    return tuple(accept.removeprefix("code:") for accept in given["accept"])
 
 
 command = run

@@ -54,12 +54,14 @@ class RowRules:
         group: The column whose equal values never stand in two folds.
         targets: The columns declared as targets; empty where they are to be found.
         duplicates: `drop_exact` drops rows that repeat another in every column.
+        words: Columns of a table read by default that hold text even where all of it looks like numbers.
     """
 
     key: tuple[str, ...]
     group: str | None = None
     targets: tuple[str, ...] = ()
     duplicates: Literal["refuse", "drop_exact"] = "refuse"
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ def load(part: Part, paths: DataPaths, rules: RowRules, loader: Loader | None = 
         {'007': 31, 'NA': 44}
     """
     if loader is None:
-        frame, where = _read_part(part, paths, rules.key)
+        frame, where = _read_part(part, paths, rules)
     else:
         where = f"{getattr(loader, '__name__', 'loader')}({part})"
         frame = with_index_as_columns(loader(part, paths), where)
@@ -120,12 +122,12 @@ def load(part: Part, paths: DataPaths, rules: RowRules, loader: Loader | None = 
     return Loaded(kept, len(frame) - len(kept))
 
 
-def _read_part(part: Part, paths: DataPaths, key: Sequence[str]) -> tuple[pd.DataFrame, str]:
+def _read_part(part: Part, paths: DataPaths, rules: RowRules) -> tuple[pd.DataFrame, str]:
     path = paths.train if part.split == "train" else paths.test
     if path is None:
         hint = "name its table in competition.yaml, or write a loader: rows: {load: module:load_rows}"
         raise DataError(f"{part} has no rows", [Problem(str(part), "no table is declared", hint=hint)])
-    return read_table(path, key), told(path)
+    return read_table(path, rules.key, rules.words), told(path)
 
 
 def _read_key(column: pd.Series[Any], where: str) -> tuple[pd.Series[Any], list[Problem]]:

@@ -65,13 +65,14 @@ def told(path: Path) -> str:
     return path.name
 
 
-def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, text: Sequence[str] = (), words: Sequence[str] = ()) -> pd.DataFrame:
     """Read a table, some of its columns as text exactly as written ("007", "NA", "1e5", " a ").
 
     Args:
         path: A `.csv` or `.tsv`, also with `.gz`: UTF-8, with or without a byte order mark, its
             column names stripped; or a `.parquet`.
         text: The columns to keep as text. The others are as pandas reads them.
+        words: Those of the others that hold text even where all of it looks like numbers.
 
     Returns:
         (n_rows, n_columns) in the file's order, indexed by position.
@@ -83,7 +84,7 @@ def read_table(path: Path, text: Sequence[str] = ()) -> pd.DataFrame:
     if not path.name.endswith(TABLES):
         raise unreadable(path, Problem(told(path), "not a table by its suffix", ", ".join(TABLES)))
     with _refused_when_unreadable(path):
-        return _read_parquet(path, text) if path.suffix == ".parquet" else _read_lines(path, text)
+        return _read_parquet(path, text) if path.suffix == ".parquet" else _read_lines(path, text, words)
 
 
 def _read_parquet(path: Path, text: Sequence[str]) -> pd.DataFrame:
@@ -93,7 +94,7 @@ def _read_parquet(path: Path, text: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _read_lines(path: Path, text: Sequence[str]) -> pd.DataFrame:
+def _read_lines(path: Path, text: Sequence[str], words: Sequence[str]) -> pd.DataFrame:
     options: dict[str, Any] = {"sep": _separator(path), "encoding": "utf-8-sig", "low_memory": False}
     as_written: dict[str, Any] = {"dtype": "str", "na_filter": False}
     # pandas renames repeated names without a word, so the header is read as a line.
@@ -102,7 +103,7 @@ def _read_lines(path: Path, text: Sequence[str]) -> pd.DataFrame:
     if problems := name_problems(names, text, told(path)):
         raise unreadable(path, *problems)
     options |= {"names": names, "header": 0}
-    frame: pd.DataFrame = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), **options)
+    frame: pd.DataFrame = pd.read_csv(path, dtype=dict.fromkeys([*text, *words], "str"), **options)
     if not isinstance(frame.index, pd.RangeIndex):
         raise pd.errors.ParserError("pandas took surplus cells for an index")
     exact = list(text)

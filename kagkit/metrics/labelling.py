@@ -62,7 +62,7 @@ def to_labels(values: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
     """
     if truth is None:
         return values.apply(_at_half)
-    return values.apply(lambda column: _among(_classes(truth[column.name]), column))
+    return values.apply(lambda column: _among(classes_of(truth[column.name]), column))
 
 
 def _at_half(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -99,7 +99,7 @@ def _among(classes: pd.Index[Any], column: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series(classes.to_numpy()[places], index=column.index)
 
 
-def _classes(truth: pd.Series[Any]) -> pd.Index[Any]:
+def classes_of(truth: pd.Series[Any]) -> pd.Index[Any]:
     """The different values of a target, sorted; whole numbers as such, though gaps made floats of them."""
     known = pd.Series(np.asarray(truth.dropna())).infer_objects()
     if pd.api.types.is_float_dtype(known.dtype) and (known == known.round()).all():

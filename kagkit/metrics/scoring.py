@@ -23,12 +23,25 @@ from kagkit.foundation.errors import (
     samples,
 )
 from kagkit.metrics import TAKES
-from kagkit.metrics.labelling import name_largest, to_labels
+from kagkit.metrics.labelling import classes_of, name_largest, to_labels
 from kagkit.metrics.refusals import is_readable
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.manifest import Making
 
 ROW_ID = "row_id"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What predictions become in a submission, told so that new rows need no training rows.
+
+    Attributes:
+        labels: Whether they become labels; else they stay as they come, or the user's `make` writes them.
+        classes: The classes of each target, sorted; None where they are not known, or no labels are asked.
+    """
+
+    labels: bool
+    classes: dict[str, list[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class Scorer:
         sample: The sample submission, key columns as text; None where the host gives none.
         targets: The columns `predict` never sees.
         labelled: All training rows, which tell the classes of the target; None where they are not known.
+        told: What `answers` said when the training rows were at hand; it stands in for them.
     """
 
     root: Path
@@ -50,6 +64,7 @@ class Scorer:
     sample: pd.DataFrame | None
     targets: tuple[str, ...]
     labelled: pd.DataFrame | None = None
+    told: Answers | None = None
 
     def make(self, predictions: Predictions, rows: pd.DataFrame) -> pd.DataFrame:
         """The submission rows for some rows, key columns first, then the target columns.
@@ -75,6 +90,18 @@ class Scorer:
         else:
             values = given[columns]
         return self._checked(values.reset_index(), "predictions")
+
+    def answers(self, predictions: Predictions) -> Answers:
+        """What `make` takes from the sample and the training rows for predictions of these columns."""
+        columns = list(self.competition.submission.target)
+        if self.making.make is not None:
+            return Answers(labels=False)
+        lacking = not set(columns) <= set(predictions.columns)
+        if not lacking and not self._asks_for_labels():
+            return Answers(labels=False)
+        truth = self._truth
+        known = None if truth is None else {name: classes_of(truth[name]).tolist() for name in columns}
+        return Answers(labels=True, classes=known)
 
     def solution(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The truth of some labelled rows in submission format.
@@ -128,6 +155,10 @@ class Scorer:
     def _truth(self) -> pd.DataFrame | None:
         """What the submission's targets are in all training rows; None where that is not known."""
         columns = list(self.competition.submission.target)
+        if self.told is not None:
+            if self.told.classes is None:
+                return None
+            return pd.DataFrame({name: pd.Series(known) for name, known in self.told.classes.items()})
         if self.labelled is None:
             return None
         if self.competition.metric.solution is not None:
@@ -136,6 +167,8 @@ class Scorer:
 
     def _asks_for_labels(self) -> bool:
         """Whether labels are asked: kagkit's metric says so, or else the sample, and no row denies it."""
+        if self.told is not None:
+            return self.told.labels
         taken = takes(self.competition)
         if taken is not None or self.sample is None:
             return taken == "labels"

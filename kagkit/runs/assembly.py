@@ -28,6 +28,7 @@ from kagkit.foundation.files import (
 from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
+from kagkit.runs.interface import read_interface
 from kagkit.runs.material import cached_material, rows_folder, scheme_of
 from kagkit.runs.origins import code_files, refuse_changed
 from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders, seal_record
@@ -106,6 +107,7 @@ class _Assembly:
             "test": self._told(test, "test.arrow"),
             "submission": submission,
             "weights": weights,
+            "interface": self._interface(test),
         }
         record["files"] = [asdict(kept) for kept in list_kept(self.aside) if kept.name != "events.jsonl"]
         write_json(self.aside / "record.json", seal_record(record))
@@ -178,6 +180,12 @@ class _Assembly:
         path = self.aside / "submission.csv"
         write_file(path, table.to_csv(index=False, lineterminator="\n"))
         return {"sha256": file_sha256(path), "rows": len(table)}
+
+    def _interface(self, test: Written | None) -> dict[str, Any] | None:
+        if test is None:
+            return None
+        answers = self._scorer.answers(Predictions.open(self.aside / "test.arrow"))
+        return asdict(read_interface(self._read("test"), self._material.targets, answers))
 
     def _keep_sources(self) -> None:
         """Copy what was run: manifest, competition, recipe and the local modules behind them."""

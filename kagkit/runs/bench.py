@@ -24,8 +24,9 @@ from kagkit.runs.failing import reason_of, scrub_log
 from kagkit.runs.following import Follower
 from kagkit.runs.spec import write_spec
 from kagkit.runs.store import Stored, find_task, lock_of
+from kagkit.workspace.competition import Competition
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment, function_files
+from kagkit.workspace.manifest import Experiment, Resources, function_files
 
 POLL_SECONDS = 0.2
 GLANCE_SECONDS = 0.1
@@ -74,7 +75,7 @@ class Bench:
         self._waiting: list[TaskWaiting | Noted] = []
         self._told_gpus = False
         self._gpus = self._find_gpus(gpus)
-        self.width = self._find_width()
+        self.width = find_width(self._resources)
 
     def __enter__(self) -> Self:
         return self
@@ -161,22 +162,9 @@ class Bench:
         if self._engine_started is None:
             manifest = self._experiment.manifest
             environment = numeric_environment(manifest.resources.cpus, manifest.determinism)
-            self._engine_started = start_engine(environment, self._workspace.root, self._preload())
+            libraries = libraries_of(self._workspace.root, self._workspace.competition, self._experiment)
+            self._engine_started = start_engine(environment, self._workspace.root, libraries)
         return self._engine_started
-
-    def _preload(self) -> tuple[str, ...]:
-        """What the recipe, the loader and the metric import, so that no task pays for it again."""
-        root, competition, making = (
-            self._workspace.root,
-            self._workspace.competition,
-            self._experiment.manifest,
-        )
-        references = [competition.rows.load, competition.metric.score, competition.metric.solution]
-        references.append(making.submission.make)
-        files = [self._experiment.recipe.file, *function_files(root, references)]
-        installed = read_imports(root, files).installed
-        late = (TORCH_LATE,) if any(name.partition(".")[0] == "torch" for name in installed) else ()
-        return (*ALWAYS_USED, *installed, *late)
 
     def _start(self, name: str, entry: str, folder: Path, env: dict[str, str]) -> None:
         spec = (folder / "spec.json").relative_to(self._workspace.root).as_posix()
@@ -189,7 +177,7 @@ class Bench:
             finished = self._engine.poll(POLL_SECONDS)
         if finished[0].code != 0:
             scrub_log(folder / "log.txt", self._workspace.root)
-            raise reason_of(folder, what, _ending(finished[0]))
+            raise reason_of(folder, what, ending_of(finished[0]))
         shutil.rmtree(folder, ignore_errors=True)
 
     def _end(self, finished: Finished) -> Ended:
@@ -200,7 +188,7 @@ class Bench:
         if finished.code == 0:
             return Ended(planned, seconds, find_task(self._workspace.tasks, planned.spec.key), None)
         scrub_log(running.work / "log.txt", self._workspace.root)
-        return Ended(planned, seconds, None, reason_of(running.work, finished.name, _ending(finished)))
+        return Ended(planned, seconds, None, reason_of(running.work, finished.name, ending_of(finished)))
 
     def _wait_for_gpus(self) -> None:
         """Where nothing of this command runs another kagkit has the GPUs: say so once, look again soon."""
@@ -219,12 +207,23 @@ class Bench:
             raise RunError("not enough GPUs", [problem])
         return GpuSlots(ids) if self._resources.gpus else None
 
-    def _find_width(self) -> int:
-        """How many tasks run beside each other: as many as processors and memory hold, at least one."""
-        width = count_processors() // self._resources.cpus
-        if self._resources.memory_bytes:
-            width = min(width, total_memory() // self._resources.memory_bytes)
-        return max(1, width)
+
+def libraries_of(root: Path, competition: Competition, experiment: Experiment) -> tuple[str, ...]:
+    """What the recipe, the loader and the metric import, so that no task pays for it again."""
+    references = [competition.rows.load, competition.metric.score, competition.metric.solution]
+    references.append(experiment.manifest.submission.make)
+    files = [experiment.recipe.file, *function_files(root, references)]
+    installed = read_imports(root, files).installed
+    late = (TORCH_LATE,) if any(name.partition(".")[0] == "torch" for name in installed) else ()
+    return (*ALWAYS_USED, *installed, *late)
+
+
+def find_width(resources: Resources) -> int:
+    """How many tasks run beside each other: as many as processors and memory hold, at least one."""
+    width = count_processors() // resources.cpus
+    if resources.memory_bytes:
+        width = min(width, total_memory() // resources.memory_bytes)
+    return max(1, width)
 
 
 def _holder(work: Path) -> str:
@@ -235,7 +234,8 @@ def _holder(work: Path) -> str:
         return "another process"
 
 
-def _ending(finished: Finished) -> str:
+def ending_of(finished: Finished) -> str:
+    """How a job ended that left no reason, in words."""
     if finished.signal is not None:
         return f"ended by signal {finished.signal}" + (
             ", out of memory perhaps" if finished.signal == 9 else ""

@@ -16,6 +16,8 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kagkit.data.rows import DataPaths
+
 STAGE = 1
 
 
@@ -37,7 +39,7 @@ class Handing:
         if material is None:
             problem = Problem(".kagkit/rows", "the cached rows are gone", hint="run the same command again")
             raise RunError(f"{spec.label} has no rows", [problem])
-        self._targets = material.targets
+        self.targets = material.targets
 
     def inputs(self) -> list[Stored]:
         """The finished tasks this one builds on."""
@@ -70,9 +72,8 @@ class Handing:
     def _facts(self, training: bool) -> dict[str, Any]:
         from kagkit.data.rows import DataPaths
 
-        root, spec, tasks = self.workspace.root, self.spec, self.workspace.tasks
-        stage = self.competition.stages[str(STAGE)]
-        data = {"main": data_paths(root, stage, "train" if training else "test")}
+        root, spec = self.workspace.root, self.spec
+        data = {"main": self._main_data(training)}
         for source in spec.sources:
             files = self.competition.data[source].files
             data[source] = DataPaths(None, None, tuple(root / path for path in files))
@@ -81,14 +82,22 @@ class Handing:
             "fold": spec.fold,
             "stage": STAGE,
             "data": data,
-            "prepared": {part: tasks / folder / "out" for part, folder in spec.prepared.items()},
+            "prepared": {part: self._folder(name) for part, name in spec.prepared.items()},
             "assets": {name: root / path for name, path in spec.assets.items()},
             "threads": spec.threads,
             "device": "cuda:0" if os.environ.get("CUDA_VISIBLE_DEVICES") else "cpu",
             "out": self.work / "out",
             "checkpoint": self.work / "checkpoint",
         }
-        return facts | ({"weights": tasks / spec.weights / "out"} if spec.weights else {})
+        return facts | ({"weights": self._folder(spec.weights)} if spec.weights else {})
+
+    def _main_data(self, training: bool) -> DataPaths:
+        stage = self.competition.stages[str(STAGE)]
+        return data_paths(self.workspace.root, stage, "train" if training else "test")
+
+    def _folder(self, name: str) -> Path:
+        """What a finished task left."""
+        return self.workspace.tasks / name / "out"
 
     def _labelled_rows(self, which: str) -> pd.DataFrame:
         frame = self._read("train")
@@ -113,7 +122,7 @@ class Handing:
     def _without_targets(self, frame: pd.DataFrame) -> pd.DataFrame:
         from kagkit.data import rows
 
-        return rows.without_targets(frame, self._targets)
+        return rows.without_targets(frame, self.targets)
 
 
 def _part_of(row_set: str) -> str:

@@ -27,6 +27,7 @@ from kagkit.runs.material import Material, cached_material, rows_key
 from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Planner
+from kagkit.runs.presence import at_work
 from kagkit.runs.record import Run, is_intact, latest_run, run_of_plan
 from kagkit.runs.store import Stored
 from kagkit.runs.views import refresh_lock
@@ -78,7 +79,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
     pins = settle_data(workspace, sources)
     yield from (Noted(note) for note in pins.notes)
-    with Bench(workspace, experiment, options.gpus) as bench:
+    with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
         material = yield from _material(workspace, experiment, pins, bench)
         # A partial run is no yardstick where there is a whole one.
         previous = latest_run(workspace, experiment.name, complete=True) or latest_run(

@@ -80,7 +80,7 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     handing = Handing(workspace, spec, work)
     _verify_inputs(handing)
     watch.start()
-    recipe = _import_recipe(workspace.root, spec)
+    recipe = import_recipe(workspace.root, spec)
     _refuse_other_code(workspace.root, spec)
     contents = STEPS[spec.kind](recipe, spec, handing)
     refuse_changed(workspace.root, spec.declared, spec.label)
@@ -132,7 +132,7 @@ def _verify_inputs(handing: Handing) -> None:
         raise ReproductionError("what this task builds on is damaged", problems)
 
 
-def _import_recipe(root: Path, task: TaskSpec) -> ModuleType:
+def import_recipe(root: Path, task: TaskSpec) -> ModuleType:
     """Run the recipe's file as a module, and seed what it uses: for what it draws now, and for the task."""
     for module in read_imports(root, (task.recipe,)).installed:  # those it imports in its functions, too
         with suppress(Exception):

@@ -1,0 +1,70 @@
+"""`kagkit status`: deadlines, best scores, and what is at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kagkit.cli.options import command
+
+EXAMPLES = """
+kagkit status            # where the competition stands
+kagkit status --json     # the same for programs; times left in seconds
+"""
+
+
+@command("status", EXAMPLES)
+def status(as_json: bool) -> None:
+    """Say where the competition stands: deadlines, submissions, best scores, work that goes on.
+
+    Deadlines are those of competition.yaml, in UTC and in this machine's time zone. Only what this
+    workspace knows is told; the host is not asked.
+    """
+    from kagkit.cli.drawing import draw_problems, emit_json
+    from kagkit.foundation.errors import Problem
+    from kagkit.runs.overview import describe_workspace
+    from kagkit.workspace.layout import find_workspace
+
+    facts = describe_workspace(find_workspace(Path.cwd()))
+    if as_json:
+        emit_json(facts)
+        return
+    _draw(facts)
+    draw_problems(Problem(**problem) for problem in facts["problems"])
+
+
+def _draw(facts: dict[str, Any]) -> None:
+    from kagkit.cli.drawing import amount, duration
+
+    click.echo(f"stage {facts['stage']}")
+    for told in facts["deadlines"]:
+        left = f"{duration(told['left'])} left" if told["left"] > 0 else "over"
+        click.echo(f"deadline of {told['what']}: {told['utc']}, here {told['local']}, {left}")
+    if not facts["deadlines"]:
+        click.echo("no deadline: name it in competition.yaml, stages: {1: {deadline: …}}")
+    best = facts["best"]
+    for what, name in (("CV", "cv"), ("public LB", "lb")):
+        click.echo(
+            f"best {what}: {best[name]['score']:.5f}, {best[name]['run']}" if best[name] else f"no {what}"
+        )
+    click.echo(f"submissions today (UTC): {facts['submissions']['used_today']}")
+    for task in facts["tasks"]:
+        _draw_task(task)
+    disk = facts["disk"]
+    click.echo(f"disk: {amount(disk['used'])} used here, {amount(disk['free'])} free")
+
+
+def _draw_task(task: dict[str, Any]) -> None:
+    from kagkit.cli.drawing import duration
+
+    name = f"{task['experiment']}: {task['task']}" if task["experiment"] else task["task"]
+    told = [task["state"]]
+    if task["state"] == "running":
+        told += [f"{task['progress']:.0%} done"] if task["progress"] is not None else []
+        told += [f"about {duration(task['left'])} left"] if task["left"] is not None else []
+    click.echo(f"{name}: {', '.join(told)}" + (f": {task['problem']}" if task["problem"] else ""))
+
+
+command = status
