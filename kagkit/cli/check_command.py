@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 kagkit check                                # the workspace: competition.yaml, headers, data, manifests
 kagkit check exp001.yaml exp002.yaml        # two manifests
-kagkit check runs/exp001/001-9f2c41ab       # a run: every byte against its record
+kagkit check exp001/1                       # a run, or its folder: every byte against its record
 kagkit check submission.csv                 # a submission against the sample submission
 """
 
@@ -50,11 +50,16 @@ def _check(path: Path) -> KagkitError:
     """The problems of one path, as an error of the kind that gives the exit code."""
     from kagkit.foundation.errors import DataError, ManifestError, Problem, ReproductionError
     from kagkit.judgement.inspection import inspect_manifest, inspect_run, inspect_workspace
+    from kagkit.runs.record import run_folder
     from kagkit.workspace.layout import find_workspace
 
     if not path.exists():
-        hint = "a manifest, a run's folder, a submission file, or nothing for the workspace"
-        return ManifestError("", [Problem(str(path), "no such file or folder", hint=hint)])
+        workspace = find_workspace(Path.cwd())
+        folder = run_folder(workspace, str(path))
+        if folder is not None:
+            return ReproductionError("", inspect_run(folder))
+        hint = "a manifest, a run, a submission file, or nothing for the workspace"
+        return ManifestError("", [Problem(str(path), "no such file, folder or run", hint=hint)])
     workspace = find_workspace(path)
     if path.is_dir() and (path / "record.json").exists():
         return ReproductionError("", inspect_run(path.resolve()))

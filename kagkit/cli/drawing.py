@@ -52,7 +52,7 @@ def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
             column,
             justify="right" if column in right else "left",
             overflow="fold",
-            no_wrap=column in right,
+            no_wrap=column in (*right, "run"),
         )
     for row in rows:
         table.add_row(*row)

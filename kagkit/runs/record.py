@@ -149,11 +149,19 @@ def find_run(workspace: Workspace, reference: str) -> Run:
         if run is not None:
             return run
         raise _no_run(workspace, reference, name)
-    for folder in run_folders(workspace, name):
-        match = FOLDER.match(folder.name)
-        if match and number.isdigit() and int(match[1]) == int(number):
-            return read_run(folder)
-    raise _no_run(workspace, reference, name)
+    folder = run_folder(workspace, reference)
+    if folder is None:
+        raise _no_run(workspace, reference, name)
+    return read_run(folder)
+
+
+def run_folder(workspace: Workspace, reference: str) -> Path | None:
+    """The folder of `exp001/3`, or of the newest run of `exp001`; its record is not read."""
+    name, _, number = reference.partition("/")
+    numbers = {int(each.name.partition("-")[0]): each for each in run_folders(workspace, name)}
+    if number:
+        return numbers.get(int(number)) if number.isdigit() else None
+    return numbers[max(numbers)] if numbers else None
 
 
 def _own_folder(workspace: Workspace, path: Path) -> Path:

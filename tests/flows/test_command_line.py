@@ -87,7 +87,7 @@ def test_the_first_page_lists_every_command(tmp_path: Path) -> None:
         (["data", "diff", "0000", "ffff"], "0000: no such version"),
         (["lb", "add", "exp001"], "give --public, --private or both"),
         (["lb", "add", "exp001", "--public", "nan"], "a score is a finite number"),
-        (["check", "no/such.csv"], "no/such.csv: no such file or folder"),
+        (["check", "no/such.csv"], "no/such.csv: no such file, folder or run"),
         (["-C", "nowhere", "compare"], "-C nowhere: no such folder"),
     ],
 )  # fmt: skip

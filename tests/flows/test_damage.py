@@ -98,3 +98,10 @@ def test_a_damaged_ledger_is_told_with_its_line(toy: Path) -> None:
         ledger.write("a note of mine\n")
     ended = kagkit(toy, "compare", code=3)
     assert "leaderboard.jsonl line 2: not JSON" in ended.err
+
+
+@pytest.mark.parametrize("name", ["exp001", "exp001/1", "exp001/001"])
+def test_a_run_is_checked_by_its_name(toy: Path, name: str) -> None:
+    assert kagkit(toy, "check", name).out == "no problems\n"
+    flip_a_bit(newest_run(toy) / "oof.arrow")
+    assert "oof.arrow: its bytes changed" in kagkit(toy, "check", name, code=7).err
