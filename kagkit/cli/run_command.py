@@ -100,7 +100,7 @@ def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
 
 def _accepted(given: dict[str, Any]) -> tuple[str, ...]:
     for accept in given["accept"]:
-        if not accept.startswith("code:") or not accept.endswith(".py"):
+        if not accept.startswith("code:"):
             raise click.UsageError(f"--accept {accept}: write --accept code:FILE.py")
     return tuple(accept.removeprefix("code:") for accept in given["accept"])
 

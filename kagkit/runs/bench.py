@@ -173,8 +173,10 @@ class Bench:
         )
         references = [competition.rows.load, competition.metric.score, competition.metric.solution]
         references.append(making.submission.make)
-        files = [self._experiment.recipe.file, *function_files(root, references)]
-        installed = read_imports(root, files).installed
+        recipe = self._experiment.recipe
+        # A command imports in a process of its own: what is loaded here would be of no use to it.
+        own = recipe.imports.installed if recipe.reads == "watched" else ()
+        installed = sorted({*own, *read_imports(root, function_files(root, references)).installed})
         late = (TORCH_LATE,) if any(name.partition(".")[0] == "torch" for name in installed) else ()
         return (*ALWAYS_USED, *installed, *late)
 
