@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +78,12 @@ class Script:
         return self._read_answer(answer, rows)
 
     def _values(self, task: Task, args: dict[str, Any]) -> dict[str, str]:
-        files = [self._told(path) for path in task.data["main"].files[:1]]
         facts = {"seed": task.seed, "stage": task.stage, "threads": task.threads, "device": task.device}
         facts |= {"fold": ALL_ROWS if task.fold is None else task.fold, **args}
-        told = {
-            name: value if isinstance(value, str) else canonical_json(value) for name, value in facts.items()
-        }
-        return told | {"checkpoint": self._told(task.checkpoint)} | {"files": path for path in files}
+        facts |= {"checkpoint": self._told(task.checkpoint)}
+        for path in task.data["main"].files[:1]:
+            facts["files"] = self._told(path)
+        return {name: _spelled(value) for name, value in facts.items()}
 
     def _told(self, path: Path) -> str:
         """A path from the folder the command runs in: what it prints or keeps of it is the same anywhere."""
@@ -101,8 +101,9 @@ class Script:
             raise RunError(f"{self._label} failed", [problem]) from None
         if code:
             where, found = _last_words(_tail(log, begun), self._recipe)
-            found = f"{ending_of(code)}{f': {found}' if found else ''}"
-            hint = f"it ran: {shlex.join(words)}"
+            found = found if where else f"{ending_of(code)}{f'; it said: {found}' if found else ''}"
+            place = os.path.relpath(log, self._recipe.root)
+            hint = f"`{shlex.join(words)}` failed; read {place}"
             raise RunError(f"{self._label} failed", [Problem(where or f"command.{name}", found, hint=hint)])
 
     def _keep_outputs(self, out: Path) -> None:
@@ -114,14 +115,13 @@ class Script:
             raise RunError(f"{self._label} left nothing", [problem])
         kept: set[Path] = set()
         problems = []
+        there = samples(sorted(path.relative_to(out).as_posix() for path in written))
         for pattern in self._recipe.outputs:
             found = {path for path in out.glob(pattern) if path != out}
             found |= {inner for path in found if path.is_dir() for inner in path.rglob("*")}
             if not found & written:
-                names = samples(sorted(path.relative_to(out).as_posix() for path in written))
-                problems.append(
-                    Problem("outputs", f"{pattern}: no such file below {{out}}", hint=f"there: {names}")
-                )
+                hint = f"written were {there}"
+                problems.append(Problem("outputs", f"{pattern}: no such file below {{out}}", hint=hint))
             kept |= found
         if problems:
             raise RunError(f"{self._label} left other files", problems)
@@ -135,33 +135,36 @@ class Script:
         if not path.is_file():
             found = "a folder" if path.is_dir() else "not written"
             hint = "write the predictions to the file {out}"
-            raise self._refused(Problem("command.predict", f"{{out}}: {found}", "a CSV", hint))
+            raise self._refused(Problem("{out} of predict", found, "a CSV", hint))
         try:
             table = read_table(path, keys)
         except KagkitError as error:
-            problems = [
-                Problem(
-                    f"command.predict, {{out}} of {p.where.rpartition('/')[2]}", p.found, p.expected, p.hint
-                )
-                for p in error.problems
-            ]
-            raise self._refused(*problems) from None
-        nameless = [name for name in table.columns if name.startswith("Unnamed: ")]
-        if nameless:
-            found, hint = "{out}: a column without a name", "pandas: to_csv(…, index=False)"
-            raise self._refused(Problem("command.predict", found, hint=hint))
+            raise self._refused(*(replace(p, where=_answer(p.where, path)) for p in error.problems)) from None
+        if any(name.startswith("Unnamed: ") for name in table.columns):
+            hint = "pandas: to_csv(…, index=False)"
+            raise self._refused(Problem("{out} of predict", "a column without a name", hint=hint))
         table = table.set_index(keys)
         strange = table.index[~table.index.isin(rows.index)]
         if len(strange):
-            found = f"{{out}}: keys that {{rows}} has not ({len(strange):,}): {_some(strange)}"
-            hint = f"keys are text: pd.read_csv(…, dtype={{{', '.join(f'{key!r}: str' for key in keys)}}}) keeps 007"
-            raise self._refused(
-                Problem("command.predict", found, f"keys such as {_some(rows.index[:2])}", hint)
-            )
+            found = f"keys that {{rows}} has not ({len(strange):,}): {_some(strange)}"
+            kinds = ", ".join(f'"{key}": str' for key in keys)
+            hint = f"keys are text: pd.read_csv(…, dtype={{{kinds}}}) keeps 007 as it is"
+            expected = f"keys of {{rows}}: {_some(rows.index)}"
+            raise self._refused(Problem("{out} of predict", found, expected, hint))
         return table
 
     def _refused(self, *problems: Problem) -> RunError:
         return RunError(f"{self._label}: its predictions cannot be read", problems)
+
+
+def _answer(where: str, path: Path) -> str:
+    """A place in the CSV that predict wrote, as its command line calls it."""
+    return f"{{out}} of predict{where.partition(path.name)[2]}"
+
+
+def _spelled(value: Any) -> str:
+    """A value as a word: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else canonical_json(value)
 
 
 def _write_rows(path: Path, rows: pd.DataFrame) -> None:
