@@ -12,43 +12,9 @@ import zipfile
 
 DATA = re.compile(r"[^/]+/data\.pkl")
 STORAGES = re.compile(r"[^/]+/data/[^/]+")
-SAFE_OPCODES = frozenset(
-    [
-        "APPEND",
-        "APPENDS",
-        "BINFLOAT",
-        "BINGET",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "BINPERSID",
-        "BINPUT",
-        "BINUNICODE",
-        "BUILD",
-        "EMPTY_DICT",
-        "EMPTY_LIST",
-        "EMPTY_SET",
-        "EMPTY_TUPLE",
-        "GLOBAL",
-        "LONG1",
-        "LONG_BINGET",
-        "LONG_BINPUT",
-        "MARK",
-        "NEWFALSE",
-        "NEWOBJ",
-        "NEWTRUE",
-        "NONE",
-        "PROTO",
-        "REDUCE",
-        "SETITEM",
-        "SETITEMS",
-        "SHORT_BINSTRING",
-        "STOP",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-    ]
+SAFE_OPCODES = re.compile(
+    "APPENDS?|BINFLOAT|BINGET|BININT[12]?|BINPERSID|BINPUT|BINUNICODE|BUILD|EMPTY_(DICT|LIST|SET|TUPLE)|GLOBAL|LONG1"
+    "|LONG_BIN(GET|PUT)|MARK|NEW(FALSE|OBJ|TRUE)|NONE|PROTO|REDUCE|SETITEMS?|SHORT_BINSTRING|STOP|TUPLE[123]?"
 )
 SAFE_NAMES = frozenset(
     [
@@ -108,7 +74,7 @@ def _unsafe_in(pickled: bytes) -> set[str]:
                 name = name.replace("__builtin__.", "builtins.", 1)  # protocol 2 spells Python 2's names
                 if name not in SAFE_NAMES and not SAFE_KINDS.fullmatch(name):
                     found.add(name)
-            elif opcode.name not in SAFE_OPCODES:
+            elif not SAFE_OPCODES.fullmatch(opcode.name):
                 found.add(f"the opcode {opcode.name}")
     except ValueError:
         found.add("a damaged pickle")

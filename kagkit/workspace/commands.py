@@ -117,9 +117,15 @@ class CommandRecipe:
 
     def _inside(self, word: str) -> str | None:
         """The file of the workspace that a word names, relative to it; None where it names none."""
+        if "{" in word or _is_outside(self.workdir, word):
+            return None
         path = os.path.normpath(PurePosixPath(self.workdir, word))
-        outside = "{" in word or Path(path).is_absolute() or path.startswith("..")
-        return None if outside or not (self.root / path).is_file() else path
+        return path if (self.root / path).is_file() else None
+
+
+def _is_outside(workdir: str, word: str) -> bool:
+    path = PurePosixPath(os.path.normpath(PurePosixPath(workdir, word)))
+    return path.is_absolute() or path.parts[:1] == ("..",)
 
 
 def command_problems(
@@ -135,13 +141,13 @@ def command_problems(
     """
     lines: dict[str, Line] = {}
     for name in GIVEN:
-        place = where(f"command.{name}")
+        place = f"{where(f'command.{name}')}: command.{name}"
         try:
             lines[name] = read_line(getattr(recipe.command, name))
         except ValueError as error:
             found = str(error)[:1].lower() + str(error)[1:]
             hint = "a placeholder is {name}; write {{ and }} for braces, and close every quote"
-            yield Problem(place, f"command.{name}: {found}", hint=hint)
+            yield Problem(place, found, hint=hint)
             continue
         yield from _placeholder_problems(name, lines[name], args, place, files)
         yield from _program_problems(recipe, name, lines[name], place)
@@ -163,17 +169,17 @@ def _placeholder_problems(
     other = {"train": "predict", "predict": "train"}[name]
     for word in line.placeholders:
         if word == "files" and not files:
-            yield Problem(place, f"command.{name}: {{files}}, and stage 1 of competition.yaml has no files")
+            yield Problem(place, "{files}, and stage 1 of competition.yaml has no files")
         elif word in GIVEN[name] or (word in args and word not in GIVEN[other]):
             pass
         elif word in GIVEN[other]:
-            yield Problem(place, f"command.{name}: {{{word}}} is for command.{other} alone")
+            yield Problem(place, f"{{{word}}} is for command.{other} alone")
         else:
             hint = did_you_mean(word, [*args, *GIVEN[name]])
-            yield Problem(place, f"command.{name}: {{{word}}} is no placeholder and not in args", hint=hint)
+            yield Problem(place, f"{{{word}}} is no placeholder and not in args", hint=hint)
     for word in NEEDED[name]:
         if word not in line.placeholders:
-            yield Problem(place, f"command.{name}: no {{{word}}}", hint=NEEDED_HINTS[name, word])
+            yield Problem(place, f"no {{{word}}}", hint=NEEDED_HINTS[name, word])
 
 
 def _program_problems(recipe: CommandRecipe, name: str, line: Line, place: str) -> Iterator[Problem]:
@@ -181,26 +187,30 @@ def _program_problems(recipe: CommandRecipe, name: str, line: Line, place: str) 
     if not recipe.folder.is_dir():
         return  # told as a fault of workdir
     if program not in PYTHONS and program_path(recipe, program) is None:
-        found = f"command.{name}: {program}: no such program"
+        found = f"{program}: no such program"
         hint = "install it, or `chmod +x` it where it is a file of the workspace"
         yield Problem(place, found, hint=hint)
     target = python_target(line)
     if target and target[0] == "module" and not _is_module(recipe, target[1]):
-        found = f"command.{name}: {target[1]}: no such module here, nor installed"
+        found = f"{target[1]}: no such module here, nor installed"
         yield Problem(place, found)
     scripts = {target[1]} if target and target[0] == "script" else set()
     scripts |= {word for word in line.words[1:] if word.endswith(SCRIPTS)}
-    for word in sorted(scripts):
-        if "{" not in word and not (recipe.folder / word).is_file():
-            folder = (recipe.folder / word).parent
-            near = (
-                nearest(Path(word).name, [path.name for path in folder.iterdir()])
-                if folder.is_dir()
-                else None
-            )
-            hint = f"did you mean {PurePosixPath(word).with_name(near)}?" if near else ""
-            below = f" in {recipe.workdir}" if recipe.workdir else ""
-            yield Problem(place, f"command.{name}: {word}: no such file{below}", hint=hint)
+    for word in sorted(word for word in scripts if "{" not in word):
+        yield from _script_problems(recipe, word, place)
+
+
+def _script_problems(recipe: CommandRecipe, word: str, place: str) -> Iterator[Problem]:
+    path = recipe.folder / word
+    if _is_outside(recipe.workdir, word):
+        hint = "link it here: ln -s; a change in it must be seen"
+        yield Problem(place, f"{word}: outside the workspace", hint=hint)
+    elif not path.is_file():
+        names = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = nearest(path.name, names)
+        hint = f"did you mean {PurePosixPath(word).with_name(near)}?" if near else ""
+        below = f" in {recipe.workdir}" if recipe.workdir else ""
+        yield Problem(place, f"{word}: no such file{below}", hint=hint)
 
 
 def _code_problems(recipe: CommandRecipe, where: Where) -> Iterator[Problem]:
