@@ -56,7 +56,8 @@ with open(out, "w", newline="") as stream:
 """
 READING = "import csv\n\n\ndef read(path):\n    return list(csv.DictReader(open(path)))\n"
 COMMAND = {
-    "train": "python train.py --train {train_rows} --valid {valid_rows} --fold {fold} --epochs {epochs} --out {out}",
+    "train": "python train.py --train {train_rows} --valid {valid_rows} --fold {fold} "
+    "--epochs {epochs} --out {out}",
     "predict": "python predict.py {weights} {rows} {out} {above}",
 }  # fmt: skip
 MANIFEST: dict[str, Any] = {
@@ -88,8 +89,10 @@ def toy(ran: Path, tmp_path: Path) -> Path:
 
 def test_a_script_gives_what_the_same_recipe_gives(ran: Path) -> None:
     ours, theirs = record(ran), record(ran, "recipe")
-    for name in ("cv", "cv_std", "folds", "coverage", "oof", "test", "submission"):
+    for name in ("cv", "cv_std", "folds", "coverage", "submission"):
         assert ours[name] == theirs[name], name
+    for name in ("oof", "test"):  # the script writes its rows in another order
+        assert ours[name]["content_sha256"] == theirs[name]["content_sha256"]
     assert [weight["name"] for weight in ours["weights"]] == [
         f"weights/seed0-fold{fold}/mean.json" for fold in (0, 1)
     ]
@@ -119,7 +122,7 @@ def test_what_changed_is_done_again_and_why_is_said(toy: Path) -> None:
     edit(toy / "train.py", '"training on"', '"trained on"')
     assert plan(toy) == dict.fromkeys(TRAINS, "changed: code train.py")
     assert plan(toy, "exp001", "--accept", "code:train.py") == {}
-    edit(toy / "train.py", '"trained on"', '"training on"  # a comment')
+    edit(toy / "train.py", '("trained on"', '(  # to people\n        "training on"')
     assert plan(toy) == {}
     edit(toy / "predict.py", "reversed", "sorted")
     assert plan(toy) == dict.fromkeys(PREDICTS, "changed: code predict.py")
