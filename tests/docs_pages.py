@@ -19,6 +19,7 @@ import click
 from click.testing import CliRunner
 
 from kagkit.cli import kagkit
+from kagkit.workspace.commandlines import Command
 from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, Stage, SubmissionFormat
 from kagkit.workspace.manifest import Asset, FoldChoice, Making, Manifest, Resources, Saving
 from kagkit.workspace.schemes import Scheme
@@ -40,6 +41,7 @@ SECTIONS: dict[Any, str] = {
     Scheme: "folds",
     FurtherSource: "data",
     Manifest: "a-manifest",
+    Command: "command",
     FoldChoice: "folds-of-a-manifest",
     Making: "submission-of-a-manifest",
     Asset: "assets",
