@@ -173,6 +173,7 @@ def test_keys_of_a_command_are_refused_beside_a_recipe(toy: Path) -> None:
         ({"workdir": "nowhere"}, "nowhere: no such file"),
         ({"workdir": "../.."}, "not a path inside the workspace"),
         ({"workdir": "train.py"}, "train.py: a file; expected a folder"),
+        ({"outputs": ["*.pt", "/tmp/*", "../*"]}, "outputs: /tmp/*; expected a glob below {out}"),
         ({"keep": "predictions"}, "keep: predictions, and a command"),
     ],
 )  # fmt: skip

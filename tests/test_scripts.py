@@ -25,6 +25,15 @@ TRAIN = "python train.py {train_rows} {valid_rows} {out}"
 PREDICT = "python predict.py {weights} {rows} {out}"
 STRANGE = """{out} of predict: keys that {rows} has not (2): 7, 9; expected keys of {rows}: 007, 8, é
   hint: keys are text: pd.read_csv(…, dtype={"id": str}) keeps 007 as it is"""
+CAUGHT = """import traceback
+try:
+    raise ValueError("seen to")
+except ValueError:
+    traceback.print_exc()
+print("going on")
+print("no disk")
+exit(4)
+"""
 GOOD = "id,label\n007,1\n8,0\né,0.5\n"
 
 
@@ -134,6 +143,7 @@ def test_a_python_that_fails_is_told_by_its_exception_and_line(tmp_path: Path) -
         ("print('a\\nb\\nc\\nd\\n')\nexit(3)\n", "command.train", "exit code 3; it said: b / c / d"),
         ("import sys\nsys.exit('no such column')\n", "command.train", "exit code 1; it said: no such column"),
         ("import os\nos._exit(7)\n", "command.train", "exit code 7"),
+        (CAUGHT, "command.train", "exit code 4; it said: ValueError: seen to / going on / no disk"),
         ("import os\nos.kill(os.getpid(), 9)\n", "command.train", "ended by SIGKILL, out of memory perhaps"),
         ("import os\nos.kill(os.getpid(), 11)\n", "command.train", "ended by SIGSEGV"),
     ],

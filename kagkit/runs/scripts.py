@@ -100,7 +100,7 @@ class Script:
             problem = Problem(f"command.{name}", f"{words[0]} cannot be started: {error.strerror}")
             raise RunError(f"{self._label} failed", [problem]) from None
         if code:
-            where, found = _last_words(_tail(log, begun), self._recipe)
+            where, found = _last_words(_tail(log, begun), self._recipe if code == 1 else None)
             found = found if where else f"{ending_of(code)}{f'; it said: {found}' if found else ''}"
             place = os.path.relpath(log, self._recipe.root)
             hint = f"`{shlex.join(words)}` failed; read {place}"
@@ -188,12 +188,15 @@ def _tail(log: Path, begun: int) -> str:
         return ""
 
 
-def _last_words(text: str, recipe: CommandRecipe) -> tuple[str, str]:
-    """Where a script failed and what it said: Python's exception and its line, or the last lines."""
+def _last_words(text: str, recipe: CommandRecipe | None) -> tuple[str, str]:
+    """Where a script failed and what it said: Python's exception and its line, or the last lines.
+
+    `recipe` is None where no exception ended it: an older one in its log is not the reason.
+    """
     lines = [line.rpartition("\r")[2].rstrip() for line in text.splitlines()]
     lines = [line for line in lines if line]
-    frames = [frame for frame in FRAME.finditer(text) if _local(frame["file"], recipe)]
-    if not frames:
+    frames = [frame for frame in FRAME.finditer(text) if recipe and _local(frame["file"], recipe)]
+    if recipe is None or not frames:
         return "", " / ".join(lines[-TAIL_LINES:])
     place = f"{_local(frames[-1]['file'], recipe)} line {frames[-1]['line']}"
     after = text[frames[-1].end() :].splitlines()

@@ -230,6 +230,10 @@ def _read_commands(
     if manifest.workdir and (root / manifest.workdir).is_file():
         problems.append(Problem(where("workdir"), f"{manifest.workdir}: a file", "a folder"))
     problems += command_problems(recipe, manifest.args, where, files=bool(competition.stages["1"].files))
+    for pattern in manifest.outputs:
+        if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
+            found = f"outputs: {pattern or 'an empty glob'}"
+            problems.append(Problem(where("outputs"), found, "a glob below {out}", "such as *.safetensors"))
     if manifest.keep == "predictions":
         hint = "leave it out: train and predict are processes of their own"
         problems.append(Problem(where("keep"), "keep: predictions, and a command", "weights", hint))
