@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from kagkit import metrics
 from kagkit.cli import kagkit
 from kagkit.recipes.guessing import LOWER_IS_BETTER
+from kagkit.workspace.commandlines import Command
 from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, Stage, SubmissionFormat
 from kagkit.workspace.manifest import Asset, FoldChoice, Making, Manifest, Resources, Saving
 from kagkit.workspace.schemes import Scheme
@@ -43,6 +44,7 @@ SECTIONS: dict[Any, str] = {
     Scheme: "folds",
     FurtherSource: "data",
     Manifest: "a-manifest",
+    Command: "command",
     FoldChoice: "folds-of-a-manifest",
     Making: "submission-of-a-manifest",
     Asset: "assets",

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from kagkit.foundation.errors import ManifestError
-from kagkit.foundation.files import file_sha256
 from kagkit.workspace.competition import read_competition
 from kagkit.workspace.manifest import (
     Experiment,
@@ -99,7 +98,6 @@ keep: weights
     assert manifest.folds == FoldChoice("time", (0, 2))
     assert manifest.resources.memory_bytes == 8 << 30
     assert manifest.determinism == "off"
-    assert experiment.declared_code() == {"masks.py:(file)": file_sha256(root / "masks.py")}
 
 
 @pytest.mark.parametrize(

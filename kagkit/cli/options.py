@@ -46,6 +46,6 @@ def accepted_files(given: Sequence[str]) -> tuple[str, ...]:
         click.UsageError: One is written otherwise.
     """
     for accept in given:
-        if not accept.startswith("code:") or not accept.endswith(".py"):
+        if not accept.startswith("code:"):
             raise click.UsageError(f"--accept {accept}: write --accept code:FILE.py")
     return tuple(accept.removeprefix("code:") for accept in given)

@@ -17,6 +17,7 @@ from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
 from kagkit.foundation.sources import Function, Source, read_import, read_source
 
 MODULE = "(module)"  # stands for the statements of a file that run when it is imported
+WHOLE = "(file)"  # stands for all of a file
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -162,6 +163,29 @@ def code_of(root: Path, file: str, names: tuple[str, ...]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def script_code(root: Path, file: str) -> dict[str, str]:
+    """Digests of a script and the local modules it imports, each as a whole, without comments and docstrings.
+
+    Args:
+        root: The folder it imports from.
+        file: The script, relative to `root`. What stands under its `if __name__ == "__main__":` counts.
+
+    Returns:
+        sha256 by `file:(file)`.
+
+    Raises:
+        ManifestError: A file is missing or not Python.
+    """
+    local = read_imports(root, (file,), scripts=True).local
+    return {f"{name}:{WHOLE}": _digest(_without_texts(read_source(root, name).body)) for name in local}
+
+
+def _without_texts(body: list[ast.stmt]) -> list[ast.stmt]:
+    return [
+        node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
+
+
 def _needs(root: Path, source: Source, name: str, nodes: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     """The places, as (file, name), that the statements behind one name use."""
     if name != MODULE:
@@ -227,8 +251,13 @@ class Imports:
     installed: tuple[str, ...]
 
 
-def read_imports(root: Path, files: Sequence[str]) -> Imports:
+def read_imports(root: Path, files: Sequence[str], *, scripts: bool = False) -> Imports:
     """Follow the imports of some workspace files by reading them.
+
+    Args:
+        root: The workspace, or another folder that is imported from.
+        files: The files to start from.
+        scripts: Whether they are run, not imported: then `if __name__ == "__main__":` counts too.
 
     Raises:
         ManifestError: A file is missing or not Python.
@@ -242,7 +271,8 @@ def read_imports(root: Path, files: Sequence[str]) -> Imports:
             continue
         local.add(file)
         source = read_source(root, file)
-        statements = [node for nodes in source.bindings.values() for node in nodes] + source.effects
+        imported = [node for nodes in source.bindings.values() for node in nodes] + source.effects
+        statements = source.body if scripts else imported
         for child in (child for node in statements for child in ast.walk(node)):
             for module, name in read_import(child, source.package):
                 files = _files_run(root, module, name)

@@ -55,11 +55,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed file: what each top-level name is bound by, and the statements that run on import."""
+    """A parsed file: what each top-level name is bound by, the statements that run on import, all of them."""
 
     file: str
     bindings: dict[str, list[ast.stmt]] = field(default_factory=dict)
     effects: list[ast.stmt] = field(default_factory=list)
+    body: list[ast.stmt] = field(default_factory=list)
 
     @property
     def package(self) -> str:
@@ -90,7 +91,7 @@ def _parse(text: str, file: str) -> Source:
         line = getattr(error, "lineno", None) or 1
         found = f"not Python: {getattr(error, 'msg', error)}"
         raise ManifestError(f"{file} cannot be read", [Problem(f"{file} line {line}", found)]) from None
-    source = Source(file)
+    source = Source(file, body=tree.body)
     for node in tree.body:
         _bind(source, node)
     return source

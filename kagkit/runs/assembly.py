@@ -255,7 +255,7 @@ class _Assembly:
             "deterministic": not spec.differs,
             "differs": list(spec.differs),
             "accepted": spec.accepted,
-            "reads": "watched",
+            "reads": self.experiment.recipe.reads,
             **self._environments(),
             "tasks": [
                 {

@@ -212,8 +212,10 @@ def libraries_of(root: Path, competition: Competition, experiment: Experiment) -
     """What the recipe, the loader and the metric import, so that no task pays for it again."""
     references = [competition.rows.load, competition.metric.score, competition.metric.solution]
     references.append(experiment.manifest.submission.make)
-    files = [experiment.recipe.file, *function_files(root, references)]
-    installed = read_imports(root, files).installed
+    recipe = experiment.recipe
+    # A command imports in a process of its own: what is loaded here would be of no use to it.
+    own = recipe.imports.installed if recipe.reads == "watched" else ()
+    installed = sorted({*own, *read_imports(root, function_files(root, references)).installed})
     late = (TORCH_LATE,) if any(name.partition(".")[0] == "torch" for name in installed) else ()
     return (*ALWAYS_USED, *installed, *late)
 

@@ -10,7 +10,8 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from kagkit.foundation.errors import Problem, RunError
+from kagkit.foundation.errors import Problem, RunError, samples
+from kagkit.runs.torchfiles import is_torch_archive, unsafe_calls
 
 PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill")
 # Protocol 2 and later begin with the opcode PROTO and the protocol's number (pickletools).
@@ -25,12 +26,16 @@ HEAD = 512
 COMPRESSED_HEAD = 1 << 20
 
 LINK = "a link: what it names may change or vanish"
+COPY = "copy the file itself into task.out"
 PICKLE = "a pickle: it can run any code when it is loaded"
-HINTS = {
-    LINK: "copy the file itself into task.out",
-    PICKLE: "torch: safetensors.torch.save_file; LightGBM: save_model; "
-    "a model with no safe format: return it from train",
-}
+SAFE = (
+    "torch: safetensors.torch.save_file; LightGBM: save_model; "
+    "a model with no safe format: return it from train"
+)
+TENSORS = (
+    "keep tensors and plain values alone: safetensors.torch.save_file(model.state_dict(), path); "
+    "of a script's files keep others: outputs: ['*.safetensors']"
+)
 
 
 def refuse_unkeepable(out: Path, label: str) -> None:
@@ -43,28 +48,44 @@ def refuse_unkeepable(out: Path, label: str) -> None:
     Raises:
         RunError: Naming every such file and what to write instead.
     """
-    faults = ((path, _fault_of(path)) for path in sorted(out.rglob("*")))
-    problems = [
-        Problem(path.relative_to(out).as_posix(), fault, hint=HINTS[fault]) for path, fault in faults if fault
-    ]
+    faults = ((path.relative_to(out).as_posix(), _fault_of(path)) for path in sorted(out.rglob("*")))
+    problems = [Problem(name, fault[0], hint=fault[1]) for name, fault in faults if fault]
     if problems:
         raise RunError(f"{label} left files that are not kept", problems)
 
 
-def _fault_of(path: Path) -> str:
+def _fault_of(path: Path) -> tuple[str, str] | None:
+    """What is wrong with a file, and what to do; None where it is kept."""
     if path.is_symlink():
-        return LINK
-    return PICKLE if path.is_file() and is_pickle(path) else ""
+        return LINK, COPY
+    if not path.is_file():
+        return None
+    if needed := _torch_needs(path):
+        return f"a file of torch that needs {samples(needed)}: loading it can run any code", TENSORS
+    return (PICKLE, SAFE) if is_pickle(path) else None
+
+
+def _torch_needs(path: Path) -> list[str]:
+    """What a file of `torch.save` needs beyond tensors and plain values; empty for other files, too."""
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return unsafe_calls(archive) if is_torch_archive(archive) else []
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether loading a file means unpickling: by its name, or what it or a zip's member begins with."""
+    """Whether loading a file can run code: by its name, or what it or a zip's member begins with.
+
+    A file of torch counts where `torch.load` would refuse it unless told to trust it.
+    """
     if set(path.suffixes) & set(PICKLE_SUFFIXES):
         return True
     with path.open("rb") as stream:
         start = stream.read(COMPRESSED_HEAD)
     if start.startswith(b"PK") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            if is_torch_archive(archive):
+                return bool(unsafe_calls(archive))
             return any(_is_unpickled(archive.open(name).read(HEAD)) for name in archive.namelist())
     return _is_unpickled(_unpacked(start)[:HEAD])
 

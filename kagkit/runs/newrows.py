@@ -19,7 +19,8 @@ from kagkit.runs.interface import fit_rows, interface_from
 from kagkit.runs.record import read_run
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.usable import RunFiles, read_files
-from kagkit.runs.worker import STEPS, import_recipe
+from kagkit.runs.worker import STEPS, open_recipe
+from kagkit.workspace.commands import read_stated
 from kagkit.workspace.layout import Workspace
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class _Job:
     def do(self, spec: TaskSpec) -> None:
         for name in ("out", "checkpoint"):
             (self.folder / name).mkdir()
-        recipe = import_recipe(self.root, spec)
+        recipe = open_recipe(read_stated(self.root, spec), spec)
         STEPS[spec.kind](recipe, spec, _Handing(self, spec))
 
     def join(self) -> None:

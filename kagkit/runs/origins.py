@@ -24,8 +24,8 @@ def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:
     references = [competition.rows.load, competition.metric.score, competition.metric.solution]
     references += [manifest.submission.make, scheme_of(competition, manifest.folds.set).function]
     references += [manifest.combine] if ":" in manifest.combine else []
-    starts = [experiment.recipe.file, *function_files(workspace.root, references)]
-    return tuple(sorted({*read_imports(workspace.root, starts).local, *manifest.code}))
+    functions = read_imports(workspace.root, function_files(workspace.root, references)).local
+    return tuple(sorted({*experiment.recipe.imports.local, *functions, *manifest.code}))
 
 
 def read_origins(workspace: Workspace, experiment: Experiment) -> dict[str, str]:

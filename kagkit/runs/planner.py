@@ -260,6 +260,9 @@ class Planner:
             threads=manifest.resources.cpus,
             determinism=manifest.determinism,
             dtype=manifest.save.dtype,
+            command=manifest.command,
+            workdir=manifest.workdir,
+            outputs=manifest.outputs,
             smoke=self.workspace.smoke,
             **more,
         )

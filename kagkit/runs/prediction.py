@@ -252,6 +252,9 @@ class _Drive:
             threads=member.threads,
             determinism=member.determinism,
             dtype=member.dtype,
+            command=manifest.command,
+            workdir=manifest.workdir,
+            outputs=manifest.outputs,
         )
 
     def _folder(self, label: str) -> Path:

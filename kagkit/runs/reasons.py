@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from kagkit.foundation.component import WHOLE
 from kagkit.foundation.files import read_json_lines
 from kagkit.runs.record import Run
 from kagkit.runs.spec import TaskSpec
@@ -51,7 +52,8 @@ class History:
             return "interrupted"
         before, now = self.ingredients(spec), spec.ingredients
         changed = sorted(name for name in {**before, **now} if before.get(name) != now.get(name))
-        return f"changed: {', '.join(changed)}" if before and changed else "missing"
+        words = ", ".join(name.removesuffix(f":{WHOLE}") for name in changed)
+        return f"changed: {words}" if before and changed else "missing"
 
     def estimate(self, spec: TaskSpec) -> float | None:
         """The seconds the same task took in the latest run, or else the mean of its kind; None if unknown."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kagkit.foundation.files import read_json, write_json
+from kagkit.workspace.commandlines import Command
 
 Kind = Literal["prepare", "train", "predict"]
 
@@ -20,7 +21,7 @@ class TaskSpec:
         kind: `prepare` (one part), `train` (seed, fold) or `predict` (seed, fold, row set).
         label: What people call it: `train seed 0 fold 1`.
         ingredients: What the key is a digest of.
-        recipe: The recipe's file.
+        recipe: The recipe's file; `command` where command lines stand for it.
         args: The arguments of each function, by its name.
         seed: The seed.
         fold: The held-out fold; None for a fit on all rows, and for `prepare`.
@@ -38,6 +39,9 @@ class TaskSpec:
         threads: Threads of the task.
         determinism: `exact`, `seeded` or `off`.
         dtype: How predicted floats are kept.
+        command: The command lines, where there is no recipe.
+        workdir: The folder they run in, relative to the workspace.
+        outputs: Globs of what is kept of the files that training writes; all of them where empty.
         smoke: Whether it belongs to a smoke run.
         again: Whether it is done again although it is done, to see whether the same bytes come out.
     """
@@ -64,6 +68,9 @@ class TaskSpec:
     threads: int = 1
     determinism: str = "exact"
     dtype: str | None = None
+    command: Command | None = None
+    workdir: str = ""
+    outputs: tuple[str, ...] = ()
     smoke: bool = False
     again: bool = False
 
@@ -86,5 +93,6 @@ def write_spec(path: Path, spec: TaskSpec) -> None:
 def read_spec(path: Path) -> TaskSpec:
     """Read a spec that `write_spec` wrote."""
     data = read_json(path)
-    tuples = {name: tuple(data[name]) for name in ("functions", "row_sets", "sources")}
-    return TaskSpec(**{**data, **tuples})
+    tuples = {name: tuple(data[name]) for name in ("functions", "row_sets", "sources", "outputs")}
+    command = Command(**data["command"]) if data["command"] else None
+    return TaskSpec(**{**data, **tuples, "command": command})

@@ -14,10 +14,10 @@ from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.record import Run, find_run
 from kagkit.runs.store import verify_files
+from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment, Manifest, function_code
-from kagkit.workspace.recipe import read_recipe
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")
@@ -138,7 +138,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
     files = read_files(run)
     _refuse_other_code(workspace, run, files, accepted)
     _refuse_other_assets(workspace, run, files.manifest)
-    recipe = read_recipe(workspace.root, files.manifest.recipe)
+    recipe = read_stated(workspace.root, files.manifest)
     experiment = Experiment(run.experiment, run.folder / "manifest.yaml", files.manifest, recipe)
     members = tuple(_members(workspace, run))
     return Usable(workspace, run, files.competition, experiment, members, tuple(accepted))
@@ -210,8 +210,8 @@ def _code(root: Path, files: RunFiles) -> dict[str, str]:
     """Digests of the code that predicts, below a folder, by `file:name`."""
     competition, manifest = files.competition, files.manifest
     found: dict[str, str] = {}
-    if (root / manifest.recipe).is_file():
-        found |= read_recipe(root, manifest.recipe).code(*CALLED)
+    if manifest.command is not None or (root / manifest.recipe).is_file():
+        found |= read_stated(root, manifest).code(*CALLED)
     references = [competition.rows.load, manifest.submission.make]
     references += [manifest.combine] if ":" in manifest.combine else []
     for reference in references:

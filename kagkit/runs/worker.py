@@ -13,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kagkit.foundation.component import code_of, read_imports
 from kagkit.foundation.environment import device_name, fingerprint
 from kagkit.foundation.errors import Problem, ReproductionError, RunError
 from kagkit.foundation.files import append_json_line, digest_of, held, told_when_unwritable, write_json
@@ -22,6 +21,7 @@ from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
 from kagkit.runs.leavings import refuse_unkeepable
 from kagkit.runs.origins import refuse_changed
+from kagkit.runs.scripts import Script
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.store import (
     TaskRecord,
@@ -34,7 +34,11 @@ from kagkit.runs.store import (
     verify_task,
 )
 from kagkit.runs.watching import ReadWatch
+from kagkit.workspace.commands import CommandRecipe, read_stated
 from kagkit.workspace.layout import Workspace
+from kagkit.workspace.recipe import Recipe
+
+Source = Recipe | CommandRecipe
 
 
 def do_task(spec_path: str) -> int:
@@ -69,19 +73,20 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     events = work / "events.jsonl"
     started = time.time()
     write_json(work / "holder.json", {"pid": os.getpid()})
-    told = {"device": device_name(), "fingerprint": fingerprint(_packages(workspace.root, spec))}
+    source = read_stated(workspace.root, spec)
+    told = {"device": device_name(), "fingerprint": fingerprint(_packages(source))}
     append_json_line(events, {"event": "started", "time": started} | told)
     out = work / "out"
     with told_when_unwritable(spec.label):
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         (work / "checkpoint").mkdir(exist_ok=True)
-    watch = ReadWatch(workspace.root, _allowed(workspace, spec, work), work / "reads")
+    watch = ReadWatch(workspace.root, _allowed(workspace, spec, source, work), work / "reads")
     handing = Handing(workspace, spec, work)
     _verify_inputs(handing)
     watch.start()
-    recipe = import_recipe(workspace.root, spec)
-    _refuse_other_code(workspace.root, spec)
+    recipe = open_recipe(source, spec)
+    _refuse_other_code(source, spec)
     contents = STEPS[spec.kind](recipe, spec, handing)
     refuse_changed(workspace.root, spec.declared, spec.label)
     undeclared = watch.undeclared()
@@ -105,25 +110,25 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     commit_task(work, workspace.tasks, record)
 
 
-def _allowed(workspace: Workspace, spec: TaskSpec, work: Path) -> tuple[str, ...]:
+def _allowed(workspace: Workspace, spec: TaskSpec, source: Source, work: Path) -> tuple[str, ...]:
     """The places a task may read: all are covered by its key, or made by kagkit."""
     root = workspace.root
     competition = workspace.competition
     places = {
         str(place.relative_to(root)) for place in (work, workspace.tasks, workspace.cache, root / "folds")
     }
-    places.update(read_imports(root, (spec.recipe,)).local)
+    places.update(source.imports.local)
     places.update(spec.declared)
     stage = competition.stages["1"]
     places.update(stage.files)
-    for source in spec.sources:
-        places.update(competition.data[source].files)
+    for name in spec.sources:
+        places.update(competition.data[name].files)
     return tuple(sorted(places))
 
 
-def _packages(root: Path, spec: TaskSpec) -> tuple[str, ...]:
+def _packages(source: Source) -> tuple[str, ...]:
     """The installed packages that the recipe imports."""
-    return tuple({module.partition(".")[0] for module in read_imports(root, (spec.recipe,)).installed})
+    return tuple({module.partition(".")[0] for module in source.imports.installed})
 
 
 def _verify_inputs(handing: Handing) -> None:
@@ -132,13 +137,18 @@ def _verify_inputs(handing: Handing) -> None:
         raise ReproductionError("what this task builds on is damaged", problems)
 
 
-def import_recipe(root: Path, task: TaskSpec) -> ModuleType:
+def open_recipe(source: Source, spec: TaskSpec) -> Any:
+    """What has the recipe's functions: its module, freshly run, or a script's two commands."""
+    return Script(source, spec.label) if isinstance(source, CommandRecipe) else _import_recipe(source, spec)
+
+
+def _import_recipe(source: Recipe, task: TaskSpec) -> ModuleType:
     """Run the recipe's file as a module, and seed what it uses: for what it draws now, and for the task."""
-    for module in read_imports(root, (task.recipe,)).installed:  # those it imports in its functions, too
+    for module in source.imports.installed:  # those it imports in its functions, too
         with suppress(Exception):
             importlib.import_module(module)
     prepare_numerics(task.seed, task.threads, task.determinism)
-    recipe = _run_file(root, task.recipe)
+    recipe = _run_file(source.root, source.file)
     prepare_numerics(task.seed, task.threads, task.determinism)
     return recipe
 
@@ -158,19 +168,19 @@ def _run_file(root: Path, file: str) -> ModuleType:
     return module
 
 
-def _refuse_other_code(root: Path, spec: TaskSpec) -> None:
+def _refuse_other_code(source: Source, spec: TaskSpec) -> None:
     """A recipe edited while the run goes on must not give results under the key of the older code."""
-    if digest_of(code_of(root, spec.recipe, spec.functions)) != spec.source:
+    if digest_of(source.code(*spec.functions)) != spec.source:
         problem = Problem(spec.recipe, "changed since the plan was made", hint="run the same command again")
         raise RunError(f"{spec.label}: the code changed while the run was going on", [problem])
 
 
-def _prepare(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, str]:
+def _prepare(recipe: Any, spec: TaskSpec, handing: Handing) -> dict[str, str]:
     recipe.prepare(handing.task(), handing.part_rows(), **spec.args["prepare"])
     return {}
 
 
-def _train(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, str]:
+def _train(recipe: Any, spec: TaskSpec, handing: Handing) -> dict[str, str]:
     model = recipe.train(handing.task(), **spec.args["train"])
     if not spec.row_sets:
         return {}
@@ -182,13 +192,13 @@ def _train(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, st
     return _predict_sets(recipe, spec, handing, model)
 
 
-def _predict(recipe: ModuleType, spec: TaskSpec, handing: Handing) -> dict[str, str]:
+def _predict(recipe: Any, spec: TaskSpec, handing: Handing) -> dict[str, str]:
     task = handing.task()
     model = recipe.load(task, **spec.args["load"]) if hasattr(recipe, "load") else task.weights
     return _predict_sets(recipe, spec, handing, model)
 
 
-def _predict_sets(recipe: ModuleType, spec: TaskSpec, handing: Handing, model: Any) -> dict[str, str]:
+def _predict_sets(recipe: Any, spec: TaskSpec, handing: Handing, model: Any) -> dict[str, str]:
     from kagkit.data import predictions
 
     contents = {}
@@ -202,5 +212,5 @@ def _predict_sets(recipe: ModuleType, spec: TaskSpec, handing: Handing, model: A
     return contents
 
 
-Step = Callable[[ModuleType, TaskSpec, Handing], dict[str, str]]
+Step = Callable[[Any, TaskSpec, Handing], dict[str, str]]
 STEPS: dict[str, Step] = {"prepare": _prepare, "train": _train, "predict": _predict}

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from kagkit.foundation.component import check_function, code_of, local_file, split_reference
 from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean
-from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
+from kagkit.workspace.commandlines import Command
+from kagkit.workspace.commands import CommandRecipe, command_problems
 from kagkit.workspace.competition import (
     Competition,
     argument_problems,
@@ -113,9 +114,12 @@ class Manifest:
     Attributes:
         kagkit: The format of the file: 1.
         recipe: The recipe's file, beside the manifest.
+        command: Two command lines in place of a recipe.
+        workdir: The folder that `command` runs in; the workspace where not named.
+        outputs: Globs below `{out}`: what is kept of the files that `command.train` writes; by default all.
         parent: The experiment it was made from, as `kagkit new` notes it; it changes nothing.
         note: A line for people; it changes nothing.
-        args: Arguments of the recipe's functions.
+        args: Arguments of the recipe's functions, or placeholders of `command`.
         seeds: One training a fold for each; predictions are averaged over them.
         folds: Which folds.
         fit: `folds` holds each fold out; `full` fits on all rows, which gives no CV; `both` takes the CV from
@@ -132,7 +136,10 @@ class Manifest:
     """
 
     kagkit: int
-    recipe: str
+    recipe: str = ""
+    command: Command | None = None
+    workdir: str = ""
+    outputs: tuple[str, ...] = ()
     parent: str = ""
     note: str = ""
     args: dict[str, Any] = field(default_factory=dict)
@@ -157,16 +164,12 @@ class Experiment:
     name: str
     path: Path
     manifest: Manifest
-    recipe: Recipe
+    recipe: Recipe | CommandRecipe
 
     @property
     def keeps(self) -> str:
         """`weights`, or `predictions` where the model itself is not kept."""
         return self.manifest.keep or self.recipe.keeps
-
-    def declared_code(self) -> dict[str, str]:
-        """Digests of the files that `code:` names, by `file:(file)`."""
-        return {f"{file}:(file)": file_sha256(self.recipe.root / file) for file in self.manifest.code}
 
 
 def read_experiment(root: Path, path: Path, competition: Competition) -> Experiment:
@@ -186,11 +189,55 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
             return line_of(tree, key, name)
 
         problems += _problems(root, manifest, where, competition)
-        recipe, more = _read_recipe(root, manifest, where)
+        recipe, more = _read_work(root, manifest, where, competition)
         problems += more
     if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return Experiment(path.stem, path, manifest, recipe)
+
+
+def _read_work(
+    root: Path, manifest: Manifest, where: Where, competition: Competition
+) -> tuple[Recipe | CommandRecipe | None, list[Problem]]:
+    """What the manifest runs: its recipe, or its command lines."""
+    if manifest.command is not None and not manifest.recipe:
+        return _read_commands(root, manifest, where, competition)
+    if manifest.command is not None:
+        hint = "a recipe is imported, a command is run: leave one of them out"
+        return None, [Problem(where("command"), "command beside recipe", "one of the two", hint)]
+    if not manifest.recipe:
+        hint = "add `recipe: FILE.py`, or `command: {train: …, predict: …}` for a script"
+        return None, [Problem(where(""), "recipe: missing", hint=hint)]
+    stray = [key for key in ("workdir", "outputs") if getattr(manifest, key)]
+    problems = [Problem(where(key), f"{key} without command", hint="it is for `command:`") for key in stray]
+    recipe, more = _read_recipe(root, manifest, where)
+    return recipe, problems + more
+
+
+def _read_commands(
+    root: Path, manifest: Manifest, where: Where, competition: Competition
+) -> tuple[CommandRecipe | None, list[Problem]]:
+    assert manifest.command is not None  # noqa: S101 (the caller has looked)
+    recipe = CommandRecipe(root, manifest.command, manifest.workdir, manifest.outputs)
+    problems = list(
+        path_problems(root, manifest.workdir, where("workdir"), folder=True) if manifest.workdir else ()
+    )
+    if manifest.workdir and (root / manifest.workdir).is_file():
+        problems.append(Problem(where("workdir"), f"{manifest.workdir}: a file", "a folder"))
+    problems += command_problems(recipe, manifest.args, where, files=bool(competition.stages["1"].files))
+    for pattern in manifest.outputs:
+        if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
+            found = f"outputs: {pattern or 'an empty glob'}"
+            problems.append(Problem(where("outputs"), found, "a glob below {out}", "such as *.safetensors"))
+    if manifest.keep == "predictions":
+        hint = "leave it out: train and predict are processes of their own"
+        problems.append(Problem(where("keep"), "keep: predictions, and a command", "weights", hint))
+    if manifest.fit != "full" and not re.search(r"\{(train_rows|fold)\}", manifest.command.train):
+        hint = "name {train_rows}, so that the rows of the fold are held out"
+        problems.append(
+            Problem(where("command.train"), "command.train: the same rows for every fold", hint=hint)
+        )
+    return recipe, problems
 
 
 def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe | None, list[Problem]]:

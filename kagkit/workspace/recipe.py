@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from kagkit.foundation.component import code_of, local_file
+from kagkit.foundation.component import Imports, code_of, local_file, read_imports
 from kagkit.foundation.errors import Problem, did_you_mean
 from kagkit.foundation.files import canonical_json
 from kagkit.foundation.sources import REQUIRED, Argument, Function, read_import, read_source
@@ -31,6 +32,13 @@ class Recipe:
     root: Path
     file: str
     functions: dict[str, Function]
+
+    reads: ClassVar[str] = "watched"
+
+    @cached_property
+    def imports(self) -> Imports:
+        """The recipe with the local modules it imports, and the installed ones."""
+        return read_imports(self.root, (self.file,))
 
     @property
     def keeps(self) -> Literal["weights", "predictions"]:

@@ -163,8 +163,10 @@ def test_a_recipe_that_does_what_it_may_not_is_told_with_its_place(
 def test_what_torch_saves_by_pickle_is_refused(tmp_path: Path) -> None:
     import torch
 
-    torch.save({"w": torch.zeros(2)}, tmp_path / "model.pt")
-    with pytest.raises(RunError, match=r"model.pt: a pickle(.|\n)*safetensors.torch.save_file"):
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "model.pt")
+    with pytest.raises(
+        RunError, match=r"model.pt: a file of torch that needs(.|\n)*safetensors.torch.save_file"
+    ):
         refuse_unkeepable(tmp_path, "train seed 0 fold 0")
 
 

@@ -118,7 +118,7 @@ def args(text: str) -> Callable[[Path], None]:
         (swap("exp001.yaml", "least: 0.0", "least: 0.1"), [], ""),
         (swap("shapes.py", "float32", "float64"), PREDICTS, "code shapes.py:squares"),
         (swap("rich.py", ".mkdir()", ".mkdir(parents=True)"), PREPARES, "code rich.py:prepare"),
-        (lambda root: (root / "lookup.csv").write_text("0.0"), PREPARES, "code lookup.csv:(file)"),
+        (lambda root: (root / "lookup.csv").write_text("0.0"), PREPARES, "code lookup.csv"),
         (lambda root: (root / "start.txt").write_text("0.0"), PREPARES, "asset start"),
     ],
 )  # fmt: skip

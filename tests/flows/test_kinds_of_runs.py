@@ -228,7 +228,7 @@ def test_a_file_read_and_not_declared_makes_its_tasks_do_again(toy: Path) -> Non
     run(toy, "reads")
     assert plan(toy, "reads") == {}
     (toy / "lookup.csv").write_text("0.25")
-    assert plan(toy, "reads") == dict.fromkeys(TRAINS, "changed: code lookup.csv:(file)")
+    assert plan(toy, "reads") == dict.fromkeys(TRAINS, "changed: code lookup.csv")
 
 
 def test_a_model_that_is_returned_leaves_its_predictions_alone(toy: Path) -> None:
