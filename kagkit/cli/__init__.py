@@ -17,7 +17,8 @@ COMMANDS = {
     "run": "Do what is missing of an experiment, reuse what is done, say why.",
     "compare": "Put CV beside the leaderboard.",
     "package": "Make the deliverable of a run, proved and checked.",
-    "data": "Pin the data's version, prove it, say what changed.",
+    "submit": "Submit a run or a file to the host, exactly once.",
+    "data": "Fetch data, pin its version, prove it, say what changed.",
     "lb": "Bring the host's scores home.",
 }
 INTERRUPTED = 130

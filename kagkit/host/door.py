@@ -59,7 +59,7 @@ class _Answer:
 
 @cache
 def _client_class() -> type[Any]:
-    """The client's class, without the package's own start, which prints and asks the host with no time-out."""
+    """The client's class, without the package's own start, which prints, and asks with no time-out."""
     spec = importlib.util.find_spec("kaggle")
     if spec is None:
         hint = "pip install 'kaggle>=2.2.4,<3' six"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -69,23 +69,25 @@ class Outcome:
         state: What is certain of it.
         submission: Its name.
         sha256: What it is known by.
-        ref: The host's number; None where it has none.
+        found: What the host has of it; None where it has nothing, or that is not known.
         remaining_today: How many submissions are left; None where not known.
-        public_score: The public score; None where the host does not show it.
-        private_score: The private score; None where the host does not show it.
-        status: The host's word for how far it is; empty where it has none.
         error: What stands against it, as it would be raised.
     """
 
     state: State
     submission: str
     sha256: str
-    ref: int | None = None
+    found: HostSubmission | None = None
     remaining_today: int | None = None
-    public_score: float | None = None
-    private_score: float | None = None
-    status: str = ""
     error: SubmissionError | HostError | None = None
+
+    def with_score(self, found: HostSubmission) -> Outcome:
+        """The same, with what the host says by now."""
+        error = None
+        if found.status == "ERROR":
+            problem = Problem(self.submission, found.error or "the host gives no reason")
+            error = SubmissionError(f"the host could not score submission {found.ref}", [problem])
+        return replace(self, found=found, error=error)
 
 
 def parcel_of_file(workspace: Workspace, path: Path) -> Parcel:
@@ -131,15 +133,12 @@ def submit(host: Host, workspace: Workspace, parcel: Parcel, message: str = "") 
         RunError: The ledger cannot be written: nothing was submitted that it does not know of.
     """
     with held(workspace.cache / "submit.lock"):
-        try:
-            known = settle(host, workspace, parcel.tag)
-        except UnclearHostError as error:
-            return _outcome(parcel, "unknown", error=_unknown(error))
+        known = settle(host, workspace, parcel.tag)
         if known is not None:
-            return outcome_of(parcel, "already submitted", known)
+            return Outcome("already submitted", parcel.submission, parcel.sha256).with_score(known)
         limits = host.limits()
         if limits.left == 0:
-            return _outcome(parcel, "refused", limits=limits, error=_none_left(limits))
+            return _short_of(parcel, "refused", _none_left(limits), limits)
         return _send(host, workspace, parcel, message, limits)
 
 
@@ -159,10 +158,10 @@ def _send(host: Host, workspace: Workspace, parcel: Parcel, message: str, limits
         return _read_back(host, workspace, parcel, Attempt(parcel.tag, intent), error)
     except HostError as error:
         add_event(workspace, "refused", facts | {"reason": error.summary})
-        return _outcome(parcel, "refused", limits=limits, error=error)
+        return _short_of(parcel, "refused", error, limits)
     add_event(workspace, "submitted", facts | {"sha256": parcel.sha256, "ref": ref})
     left = None if limits.left is None else limits.left - 1
-    return _outcome(parcel, "submitted", limits=Limits(limits.today + 1, limits.total + 1, left), ref=ref)
+    return Outcome("submitted", parcel.submission, parcel.sha256, HostSubmission(ref, "PENDING"), left)
 
 
 def _hand_over(host: Host, parcel: Parcel, message: str) -> int:
@@ -201,13 +200,20 @@ def _read_back(
             found = under(listed, parcel.tag)
             if found is not None:
                 add_event(workspace, "submitted", facts | {"ref": found.ref})
-                return outcome_of(parcel, "submitted", found)
+                return Outcome("submitted", parcel.submission, parcel.sha256).with_score(found)
         close(host, workspace, attempt, listed)
     except HostError as silence:
         add_event(workspace, "unknown", facts | {"reason": error.summary})
-        return _outcome(parcel, "unknown", error=_unknown(error, silence))
+        return _short_of(parcel, "unknown", _unknown(error, silence))
     problems = [*error.problems, Problem("host", "it does not list the submission", hint="submit again")]
-    return _outcome(parcel, "refused", error=HostError("the host did not take the submission", problems))
+    return _short_of(parcel, "refused", HostError("the host did not take the submission", problems))
+
+
+def _short_of(
+    parcel: Parcel, state: State, error: SubmissionError | HostError, limits: Limits | None = None
+) -> Outcome:
+    left = limits.left if limits is not None else None
+    return Outcome(state, parcel.submission, parcel.sha256, None, left, error)
 
 
 def _unknown(*errors: HostError) -> HostError:
@@ -225,33 +231,3 @@ def _none_left(limits: Limits) -> SubmissionError:
     hint = f"the day turns at {tomorrow:%Y-%m-%d %H:%M} UTC ({local:%Y-%m-%d %H:%M %Z} here)"
     problem = Problem("submissions", f"{limits.today} were made today, none is left", hint=hint)
     return SubmissionError("not submitted: none is left today", [problem])
-
-
-def outcome_of(parcel: Parcel, state: State, found: HostSubmission) -> Outcome:
-    """The outcome that a submission at the host is."""
-    error = None
-    if found.status == "ERROR":
-        problem = Problem(parcel.submission, found.error or "the host gives no reason")
-        error = SubmissionError(f"the host could not score submission {found.ref}", [problem])
-    return Outcome(
-        state,
-        parcel.submission,
-        parcel.sha256,
-        found.ref,
-        public_score=found.public,
-        private_score=found.private,
-        status=found.status,
-        error=error,
-    )
-
-
-def _outcome(
-    parcel: Parcel,
-    state: State,
-    *,
-    limits: Limits | None = None,
-    ref: int | None = None,
-    error: SubmissionError | HostError | None = None,
-) -> Outcome:
-    left = limits.left if limits is not None else None
-    return Outcome(state, parcel.submission, parcel.sha256, ref, left, error=error)
