@@ -155,4 +155,4 @@ def _ask_for(host: Host, ref: int) -> HostSubmission:
     except UnclearHostError:
         raise
     except HostError:
-        return HostSubmission(ref, "NOT LISTED")
+        return HostSubmission(ref, "PENDING")

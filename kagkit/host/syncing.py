@@ -1,4 +1,4 @@
-"""Bring the host's scores home: from its list or a CSV of its client, each told once, settle what was open."""
+"""Bring the host's scores home from its list or its client's CSV, each once, settle what was open."""
 
 from __future__ import annotations
 

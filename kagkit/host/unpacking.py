@@ -37,9 +37,13 @@ def unpack(archive: Path, folder: Path) -> list[str]:
         with zipfile.ZipFile(archive) as packed:
             members = [member for member in packed.infolist() if not member.is_dir()]
             problems = list(_problems(members))
+            total = sum(member.file_size for member in members)
+            if total > RATIO * archive.stat().st_size:
+                found = f"claims {total:,} bytes packed into {archive.stat().st_size:,}"
+                problems.append(Problem(archive.name, found, check="size"))
             if problems:
                 raise DataError(f"{archive.name} is not unpacked", problems)
-            refuse_small_disk(folder.parent, sum(member.file_size for member in members))
+            refuse_small_disk(folder.parent, total)
             for member in members:
                 _write(packed, member, folder / member.filename)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
