@@ -36,6 +36,8 @@ HOMES = {
     "yaml": Homes(("foundation/strictyaml.py", "data/listings.py", "data/versions.py")),
     "mlflow": Homes(("tracking/",)),
     "kaggle": Homes(("host/door.py",)),
+    "starlette": Homes(("host/server.py",)),
+    "uvicorn": Homes(("host/server.py",)),
     "ray": Homes(("engine/ray_engine.py",)),
     "torch": _TENSORS,
     "lightgbm": _TENSORS,

@@ -19,6 +19,7 @@ COMMANDS = {
     "package": "Make the deliverable of a run, proved and checked.",
     "data": "Pin the data's version, prove it, say what changed.",
     "lb": "Bring the host's scores home.",
+    "host": "Be the host of a competition that the kaggle client talks to.",
 }
 INTERRUPTED = 130
 
