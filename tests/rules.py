@@ -39,6 +39,8 @@ HOMES = {
     "kaggle": Homes(("host/door.py",)),
     "kagglesdk": Homes(("host/door.py",)),
     "requests": Homes(("host/",)),
+    "starlette": Homes(("host/server.py",)),
+    "uvicorn": Homes(("host/server.py",)),
     "ray": Homes(("engine/ray_engine.py",)),
     "torch": _TENSORS,
     "lightgbm": _TENSORS,

@@ -20,6 +20,7 @@ COMMANDS = {
     "submit": "Submit a run or a file to the host, exactly once.",
     "data": "Fetch data, pin its version, prove it, say what changed.",
     "lb": "Bring the host's scores home.",
+    "host": "Be the host of a competition that the kaggle client talks to.",
 }
 INTERRUPTED = 130
 

@@ -1,1 +1,1 @@
-"""Deal with a competition's host: fetch its data, submit exactly once, bring the scores home."""
+"""Deal with a host through the kaggle client, and be a host that this client can talk to."""

@@ -1,0 +1,80 @@
+"""Score what is pending in processes of their own, oldest first, and outlive a metric that crashes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
+
+from kagkit.engine.forkserver import start_engine
+from kagkit.engine.jobs import Engine, Finished, Job
+from kagkit.engine.local import signal_group
+from kagkit.foundation.errors import RunError
+from kagkit.host.grading import GENERIC
+from kagkit.host.register import Register
+
+AT_ONCE = 2
+ENTRY = "kagkit.host.grading:grade"
+PRELOAD = ("pandas", "sklearn.metrics", "kagkit.metrics", "kagkit.host.grading")
+TOO_SLOW = "Evaluation Exception: scoring took too long."
+
+
+class Scorer(threading.Thread):
+    """A thread that has every pending submission scored: those of before a kill too.
+
+    Args:
+        register: The host's ledger.
+    """
+
+    def __init__(self, register: Register) -> None:
+        super().__init__(name="scorer", daemon=True)
+        self._register = register
+        self._limit = register.terms.limits.scoring_seconds
+        self._log = register.root / "state" / "host.log"
+        self._begun: dict[str, float] = {}
+        self._too_slow: set[str] = set()
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        """Look for pending submissions until the end."""
+        root: Path = self._register.root
+        with start_engine({"OMP_NUM_THREADS": "1"}, root, PRELOAD) as engine:
+            while not self._ending.is_set():
+                self._start_pending(engine)
+                if engine.running:
+                    for finished in engine.poll(0.02):
+                        self._end(finished)
+                    self._kill_slow(engine)
+                else:
+                    self._ending.wait(0.02)
+
+    def stop(self) -> None:
+        """End what is being scored, which stays pending, and the thread."""
+        self._ending.set()
+        self.join()
+
+    def _start_pending(self, engine: Engine) -> None:
+        for item in self._register.pending:
+            name = str(item.ref)
+            if len(engine.running) >= AT_ONCE:
+                return
+            if name not in engine.running:
+                argument = json.dumps({"root": str(self._register.root), "ref": item.ref})
+                engine.start(Job(name, ENTRY, argument, self._log, {}))
+                self._begun[name] = time.monotonic()
+
+    def _end(self, finished: Finished) -> None:
+        """A job that ended without a word crashed: its submission cannot be scored."""
+        self._begun.pop(finished.name, None)
+        words = TOO_SLOW if finished.name in self._too_slow else GENERIC
+        self._register.settle(int(finished.name), {"error": words})
+
+    def _kill_slow(self, engine: Engine) -> None:
+        for name, begun in self._begun.items():
+            if time.monotonic() - begun > self._limit and name not in self._too_slow:
+                self._too_slow.add(name)
+                with suppress(RunError):
+                    signal_group(engine.pid(name), SIGKILL)
