@@ -81,7 +81,7 @@ def _parcel(workspace: Workspace, what: str, notebook: str | None, version: int 
 
 def _scored(host: Host, workspace: Workspace, outcome: Outcome, wait: bool) -> Outcome:
     """The outcome with the score that the host shows by now, or, when followed, in the end."""
-    from kagkit.host.following import DONE, follow
+    from kagkit.host.awaiting import DONE, follow
     from kagkit.host.syncing import note_score
 
     found = outcome.found
