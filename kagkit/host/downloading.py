@@ -119,7 +119,7 @@ def download(
 def download_board(
     host: Host, cache: Path, folder: Path, progress: Progress = lambda done, total: None
 ) -> Downloaded:
-    """Fetch the whole leaderboard into a folder of its own: at the host its file is called like the data's."""
+    """Fetch the leaderboard into a folder of its own: the host calls its file as it calls the data."""
     work = cache / "download" / f"{host.door.competition} leaderboard"
     with held(cache / "download.lock"):
         shutil.rmtree(work, ignore_errors=True)
@@ -159,9 +159,8 @@ def _fetch(host: Host, work: Path, progress: Progress) -> tuple[Path, int]:
         try:
             offer, kept = _fetch_some(host, part, progress)
             first = min(first, kept)
-            if _is_whole(part, offer):
-                break
-            raise UnclearHostError("downloading: the connection ended early", [])
+            _refuse_parts(part, offer)
+            break
         except (BusyHostError, UnclearHostError, UnreachableHostError) as error:
             after = part.stat().st_size if part.exists() else 0
             fruitless = 0 if after > before else fruitless + 1
@@ -187,13 +186,11 @@ def _fetch_some(host: Host, part: Path, progress: Progress) -> tuple[_Offer, int
         with ExitStack() as stack:
             if kept:
                 rest = stack.enter_context(host.rest_of(offer.url, kept, offer.validator))
-                # 200 in place of 206: the host has another file by now, and sends all of it.
-                if rest.status_code == 206 and rest.headers.get("Content-Range", "").startswith(
-                    f"bytes {kept}-"
-                ):
-                    response = rest
-                else:
+                place = rest.headers.get("Content-Range", "")
+                if rest.status_code != 206 or not place.startswith(f"bytes {kept}-"):
+                    # It has another file by now, which the next try finds out.
                     raise UnclearHostError("downloading: the host does not go on where it was asked to", [])
+                response = rest
             else:
                 write_json(facts, {"validator": offer.validator, "size": offer.size})
             _append(response, part, kept, lambda done: progress(done, offer.size or 0))
@@ -228,23 +225,22 @@ def _append(response: requests.Response, part: Path, start: int, progress: Calla
         stream_into(response, write)
 
 
-def _is_whole(part: Path, offer: _Offer) -> bool:
-    """Whether all bytes are here; what has all of them and another digest is thrown away.
+def _refuse_parts(part: Path, offer: _Offer) -> None:
+    """Refuse what is not whole; what has all bytes and another digest is thrown away.
 
     Raises:
+        UnclearHostError: Bytes are missing.
         HostError: The digest is another.
     """
     if offer.size is not None and part.stat().st_size < offer.size:
-        return False
+        raise UnclearHostError("downloading: the connection ended early", [])
     with part.open("rb") as stream:
         md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
     if offer.md5 is not None and base64.b64encode(md5.digest()).decode() != offer.md5:
         part.unlink()
         hint = "run the same command again; it begins anew"
-        raise HostError(
-            "the data came damaged", [Problem("data", "another MD5 than the host tells", hint=hint)]
-        )
-    return True
+        problem = Problem("data", "another MD5 than the host tells", hint=hint)
+        raise HostError("the data came damaged", [problem])
 
 
 def _put_in_place(aside: Path, folder: Path, names: list[str]) -> int:
