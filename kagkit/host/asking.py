@@ -116,7 +116,7 @@ class Host:
         owner, _, slug = notebook.partition("/")
         body = self._name | {"kernelOwner": owner, "kernelSlug": slug, "kernelVersion": version}
         body |= {"fileName": file_name, "submissionDescription": description}
-        return self.door.ask("submitting", "CreateCodeSubmission", body, self._number_of)
+        return self.door.ask("submitting a notebook", "CreateCodeSubmission", body, self._number_of)
 
     def _number_of(self, answer: dict[str, Any]) -> int:
         ref = int(answer.get("ref") or 0)

@@ -256,7 +256,9 @@ class Door:
             return told
         found, hint = told.problems[0].found, told.problems[0].hint
         rules = RULES.format(self.competition)
-        if not facts.entered:
+        if "notebook" in doing:
+            hint = "is it OWNER/NOTEBOOK as in its address, is it yours, and is the version there?"
+        elif not facts.entered:
             hint = f"accept the rules, then run the same command again: {rules}"
         elif told.status == 403:
             hint = f"is the phone number verified, and are the rules accepted? {rules}"

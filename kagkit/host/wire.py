@@ -19,7 +19,6 @@ from kagkit.host.refusals import TROUBLES, explain
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PIECE = 1 << 16
-TRIES = 4
 
 
 class PatientAdapter(HTTPAdapter):
@@ -110,22 +109,20 @@ def put_file(url: str, path: Path, patience: Patience, *, loopback: bool) -> Non
     refuse_strange_address(url, loopback=loopback)
     deadline = time.monotonic() + patience.upload
     size, start = path.stat().st_size, 0
-    last: HostError | None = None
-    for pause in (0.0, *patience.pauses)[:TRIES]:
+    last = HostError("uploading took too long", [Problem("upload", f"over {patience.upload:.0f} s")])
+    for number, pause in enumerate((0.0, *patience.pauses)):
         time.sleep(pause)
         if time.monotonic() > deadline:
             break
         with storage_session(patience, loopback=loopback) as session:
             try:
-                if last is not None:
-                    start = _already_there(session, url, size)
-                if (last is not None and start == size) or _put(session, url, path, start, deadline):
+                start = _already_there(session, url, size) if number else 0
+                if (number and start == size) or _put(session, url, path, start, deadline):
                     return
-                last = None
+                last = HostError("uploading: not taken whole", [Problem("upload", "only a part arrived")])
             except TROUBLES as error:
                 last = explain(error, "uploading")
-            last = last or HostError("uploading: not taken whole", [Problem("upload", "only a part arrived")])
-    raise last or HostError("uploading took too long", [Problem("upload", f"over {patience.upload:.0f} s")])
+    raise last
 
 
 def _put(session: requests.Session, url: str, path: Path, start: int, deadline: float) -> bool:
