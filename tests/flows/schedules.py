@@ -18,15 +18,15 @@ from tests.flows.zygote import Zygote
 from tests.served import Served, make_client
 
 RUNS = 12
-SUBMITTING = (
-    "GetSubmissionLimits",
-    "ListSubmissions",
-    "StartSubmissionUpload",
-    "uploads/",
-    "CreateSubmission",
-)
-WEIGHTS = (1, 2, 1, 2, 4)
-FETCHING = ("DownloadDataFiles", "blobs/")
+# Requests that may fail, each with its weight.
+SUBMITTING = {
+    "GetSubmissionLimits": 1,
+    "ListSubmissions": 2,
+    "StartSubmissionUpload": 1,
+    "uploads/": 2,
+    "CreateSubmission": 4,
+}
+FETCHING = {"DownloadDataFiles": 1, "blobs/": 3}
 ACTS: tuple[Act, ...] = (
     "answer",
     "drop",
