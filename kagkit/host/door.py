@@ -182,18 +182,27 @@ class Door:
         """Ask what changes nothing: again after a while where the host or the network fails."""
         return self._again(lambda: self.ask(doing, method, body, read))
 
+    def wait_out(self, busy: BusyHostError, left: float) -> float:
+        """Wait as long as a busy host asks; how many of the seconds for it are left then.
+
+        Raises:
+            BusyHostError: It asks for more than is left.
+        """
+        shortest, longest = self.patience.pauses[0], self.patience.pauses[-1]
+        wait = max(busy.wait if busy.wait is not None else 10 * longest, shortest)
+        if wait > left:
+            raise busy
+        self.tell(f"the host is busy; asking again in {wait:.0f} s")
+        time.sleep(wait)
+        return left - wait
+
     def _again(self, ask: Callable[[], T]) -> T:
         pauses, left = iter(self.patience.pauses), self.patience.busy
         while True:
             try:
                 return ask()
             except BusyHostError as busy:
-                wait = busy.wait if busy.wait is not None else max(self.patience.pauses) * 10
-                left -= max(wait, self.patience.pauses[0])
-                if left < 0:
-                    raise
-                self.tell(f"the host is busy; asking again in {wait:.0f} s")
-                time.sleep(max(wait, self.patience.pauses[0]))
+                left = self.wait_out(busy, left)
             except (UnclearHostError, UnreachableHostError) as error:
                 pause = next(pauses, None)
                 if pause is None:

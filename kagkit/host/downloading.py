@@ -153,7 +153,7 @@ def _fetch(host: Host, work: Path, progress: Progress) -> tuple[Path, int]:
     """The whole file, proved, and how much of it was here before."""
     archive, part = work / "data.zip", work / "data.zip.part"
     first = part.stat().st_size if part.exists() else 0
-    fruitless = 0
+    fruitless, left = 0, host.door.patience.busy
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -161,10 +161,12 @@ def _fetch(host: Host, work: Path, progress: Progress) -> tuple[Path, int]:
             first = min(first, kept)
             _refuse_parts(part, offer)
             break
-        except (BusyHostError, UnclearHostError, UnreachableHostError) as error:
+        except BusyHostError as busy:
+            left = host.door.wait_out(busy, left)
+        except (UnclearHostError, UnreachableHostError) as error:
             after = part.stat().st_size if part.exists() else 0
             fruitless = 0 if after > before else fruitless + 1
-            if isinstance(error, BusyHostError) or fruitless >= FRUITLESS:
+            if fruitless >= FRUITLESS:
                 raise
             pause = host.door.patience.pauses[min(fruitless, len(host.door.patience.pauses) - 1)]
             host.door.tell(f"{error.summary}; {after:,} bytes are here, going on in {pause:.0f} s")

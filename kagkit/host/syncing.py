@@ -49,6 +49,11 @@ def sync_scores(host: Host, workspace: Workspace) -> list[Line]:
                 note_found(workspace, found, attempt.tag, events)
             elif attempt.age > host.door.patience.lag:
                 close(host, workspace, attempt, listed)
+            else:
+                name = attempt.line.get("submission")
+                host.door.tell(
+                    f"{name}: sent {attempt.age:.0f} s ago and not listed yet; sync again in a minute"
+                )
     return _note(workspace, sorted(listed, key=lambda found: found.ref), "kaggle")
 
 
