@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kagkit.foundation.errors import HostError, Problem
-from kagkit.host import competitions, datasets, kernels, pages
+from kagkit.host import competitions, datasets, kernels, pages, submissions
 from kagkit.host.accounts import owner_of, read_basic, sender_of
 from kagkit.host.hosted import Attachment, Caller, Hosted, Redirect, RefusalError
 from kagkit.host.scorer import Scorer
@@ -41,13 +41,13 @@ METHODS: dict[str, Method] = {
     "competitions.CompetitionApiService/ListDataTreeFiles": competitions.list_tree,
     "competitions.CompetitionApiService/DownloadDataFile": competitions.download_file,
     "competitions.CompetitionApiService/DownloadDataFiles": competitions.download_all,
-    "competitions.CompetitionApiService/StartSubmissionUpload": competitions.start_submission,
-    "competitions.CompetitionApiService/CreateSubmission": competitions.create_submission,
-    "competitions.CompetitionApiService/CreateCodeSubmission": competitions.create_code_submission,
-    "competitions.CompetitionApiService/ListSubmissions": competitions.list_submissions,
-    "competitions.CompetitionApiService/GetSubmission": competitions.get_submission,
-    "competitions.CompetitionApiService/DownloadSubmission": competitions.download_submission,
-    "competitions.CompetitionApiService/GetSubmissionLimits": competitions.get_limits,
+    "competitions.CompetitionApiService/StartSubmissionUpload": submissions.start_submission,
+    "competitions.CompetitionApiService/CreateSubmission": submissions.create_submission,
+    "competitions.CompetitionApiService/CreateCodeSubmission": submissions.create_code_submission,
+    "competitions.CompetitionApiService/ListSubmissions": submissions.list_submissions,
+    "competitions.CompetitionApiService/GetSubmission": submissions.get_submission,
+    "competitions.CompetitionApiService/DownloadSubmission": submissions.download_submission,
+    "competitions.CompetitionApiService/GetSubmissionLimits": submissions.get_limits,
     "competitions.CompetitionApiService/GetLeaderboard": competitions.get_leaderboard,
     "competitions.CompetitionApiService/DownloadLeaderboard": competitions.download_leaderboard,
     "blobs.BlobApiService/StartBlobUpload": datasets.start_blob,
