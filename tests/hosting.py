@@ -62,7 +62,9 @@ def write_host(root: Path, **changes: Any) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "host.yaml").write_text(dump_yaml(HOST | changes), encoding="utf-8")
     (root / "solution.csv").write_text(SOLUTION)
-    (root / "solution2.csv").write_text(SOLUTION.replace("Public", "?").replace("Private", "Public").replace("?", "Private"))
+    (root / "solution2.csv").write_text(
+        SOLUTION.replace("Public", "?").replace("Private", "Public").replace("?", "Private")
+    )
     (root / "files/train.csv").write_text("id,x,y\nt,1,0\n")
     (root / "files/test.csv").write_text("id,x\na,1\n")
     (root / "files2/test.csv").write_text("id,x\nnew,1\n")

@@ -194,6 +194,8 @@ def test_submissions_come_newest_first_page_by_page(tmp_path: Path) -> None:
     token = {"pageToken": first["nextPageToken"]}
     second = submissions.list_submissions(host, caller(), asked | token)
     assert ([item["ref"] for item in second["submissions"]], second["nextPageToken"]) == ([refs[0]], "")
-    assert submissions.list_submissions(host, caller(), asked | {"page": 2})["submissions"][0]["ref"] == refs[0]
+    assert (
+        submissions.list_submissions(host, caller(), asked | {"page": 2})["submissions"][0]["ref"] == refs[0]
+    )
     with pytest.raises(RefusalError, match="pageToken"):
         submissions.list_submissions(host, caller(), asked | {"pageToken": "x"})

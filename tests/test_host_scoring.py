@@ -47,8 +47,14 @@ def test_a_submission_may_be_packed_and_may_have_further_columns(tmp_path: Path)
         ("name,y\na,1\n", "ERROR: Required column (id) could not be found"),
         (answer(h=None), "Evaluation Exception: Submission must have 8 rows"),
         (answer(h=None) + "zebra,1\n", "ERROR: Unable to find the required key value 'h' in the 'id' column"),
-        (answer(h=None, g=None) + "x,1\nz,1\n", "ERROR: Unable to find 2 required key values in the 'id' column"),
-        (answer(h=None) + "a,1\n", "ERROR: The value 'a' in the key column 'id' has already been defined (Line 9)"),
+        (
+            answer(h=None, g=None) + "x,1\nz,1\n",
+            "ERROR: Unable to find 2 required key values in the 'id' column",
+        ),
+        (
+            answer(h=None) + "a,1\n",
+            "ERROR: The value 'a' in the key column 'id' has already been defined (Line 9)",
+        ),
         (answer(b=""), "Evaluation Exception: Submission contains null values (y)"),
         (answer(b="NaN"), "Evaluation Exception: Submission contains null values (y)"),
         ("id,y\na,1,2\nb,1,2\n", "ERROR: Some lines have more cells than the header."),
