@@ -178,9 +178,9 @@ def test_nobody_sees_or_submits_what_another_team_sent(tmp_path: Path) -> None:
         method(host, caller("bob"), asked)
         with pytest.raises(RefusalError, match="was not found"):
             method(host, caller("cid"), asked)
-    asked = {"competitionName": "toy", "blobFileTokens": host.register.submissions[0].token}
+    theirs = {"competitionName": "toy", "blobFileTokens": host.register.submissions[0].token}
     with pytest.raises(RefusalError, match="has not been uploaded"):
-        submissions.create_submission(host, caller("cid"), asked)
+        submissions.create_submission(host, caller("cid"), theirs)
     listed = submissions.list_submissions(host, caller("cid"), {"competitionName": "toy"})
     assert listed["submissions"] == []
 
