@@ -32,6 +32,7 @@ from kagkit.host.terms import Terms
 from kagkit.host.uploads import Incoming, read_range
 
 LOOPBACK = "127.0.0.1"
+LARGEST_REQUEST = 64 << 20
 ABSOLUTE = re.compile(r"https?://[^/]*")
 Method = Callable[[Hosted, Caller, dict[str, Any]], Any]
 METHODS: dict[str, Method] = {
@@ -119,7 +120,8 @@ class _Site:
     async def upload(self, request: Request) -> Response:
         """Bytes of a promised file: all, some, or none where it is asked how many are here."""
         token = request.path_params["token"]
-        promised = self._host.register.events.uploads.get(token)
+        events = await run_in_threadpool(lambda: self._host.register.events)
+        promised = events.uploads.get(token)
         if promised is None:
             raise HTTPException(404, "no such upload")
         incoming = Incoming(self._host.root, promised)
@@ -150,7 +152,11 @@ class _Site:
     async def call(self, request: Request) -> Response:
         """One method of Kaggle's API."""
         name = f"{request.path_params['service']}/{request.path_params['method']}"
-        body = await request.body()
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_REQUEST:
+                raise RefusalError(413, "the request is too large")
         return await run_in_threadpool(self._answer, request, name, body)
 
     def _answer(self, request: Request, name: str, body: bytes) -> Response:

@@ -8,7 +8,17 @@ from kagkit.foundation.errors import HostError
 from kagkit.foundation.files import link_or_copy
 from kagkit.host.competitions import enter, take_part
 from kagkit.host.grading import cut_score
-from kagkit.host.hosted import Caller, Hosted, Redirect, RefusalError, page_of, stamp, text_of, whole_of
+from kagkit.host.hosted import (
+    Caller,
+    Hosted,
+    Redirect,
+    RefusalError,
+    page_of,
+    size_of,
+    stamp,
+    text_of,
+    whole_of,
+)
 from kagkit.host.kernels import output_file
 from kagkit.host.register import Submission
 from kagkit.host.uploads import Incoming, start_upload, uploaded_file
@@ -20,7 +30,7 @@ def start_submission(host: Hosted, caller: Caller, request: Request) -> dict[str
     """Where the bytes of a submission go."""
     if request.get("competitionName") is not None:
         take_part(host, caller, request)
-    size = whole_of(request, "contentLength")
+    size = size_of(host, request)
     name = text_of(request, "fileName", "submission.csv")
     upload = start_upload(host.register, caller.user, name, size)
     return {"token": upload.token, "createUrl": f"{caller.blobs}/uploads/{upload.token}"}

@@ -373,16 +373,7 @@ def test_the_page_and_the_end_are_seen_without_a_restart(served: Served) -> None
     status, headers, body = served.ask("GET", "/")
     assert (status, b"1.00000" in body, b"Private" in body) == (200, True, False)
     assert "default-src 'none'" in headers["content-security-policy"]
-    words = [
-        PYTHON,
-        "-P",
-        "-c",
-        "from kagkit.cli import main; main()",
-        "host",
-        "close",
-        served.root,
-        "--json",
-    ]
+    words = [*KAGKIT, "host", "close", str(served.root), "--json"]
     closed = subprocess.run(words, capture_output=True, text=True, check=True)
     assert json.loads(closed.stdout)["board"] == [
         {"rank": 1, "team": "A", "private": "0.66666", "public_rank": 1}
