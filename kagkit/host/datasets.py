@@ -6,7 +6,17 @@ import zlib
 from datetime import datetime
 from typing import Any
 
-from kagkit.host.hosted import Caller, Hosted, Redirect, RefusalError, page_of, stamp, text_of, whole_of
+from kagkit.host.hosted import (
+    Caller,
+    Hosted,
+    Redirect,
+    RefusalError,
+    page_of,
+    size_of,
+    stamp,
+    text_of,
+    whole_of,
+)
 from kagkit.host.shelf import Offer, archive, wrapped
 from kagkit.host.terms import NAME
 from kagkit.host.uploads import Incoming, start_upload, uploaded_file
@@ -16,7 +26,7 @@ Request = dict[str, Any]
 
 def start_blob(host: Hosted, caller: Caller, request: Request) -> dict[str, Any]:
     """Where the bytes of a dataset's file go."""
-    size = whole_of(request, "contentLength")
+    size = size_of(host, request)
     upload = start_upload(host.register, caller.user, text_of(request, "name", "file"), size)
     return {"token": upload.token, "createUrl": f"{caller.blobs}/uploads/{upload.token}"}
 

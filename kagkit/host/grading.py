@@ -166,7 +166,8 @@ def read_answer(path: Path, terms: Terms) -> pd.DataFrame:
     for name in wanted:
         if name not in table.columns:
             raise RefusedSubmissionError(f"ERROR: Required column ({name}) could not be found")
-    return table[wanted]
+    answer: pd.DataFrame = table[wanted]
+    return answer
 
 
 def _blanks(terms: Terms) -> dict[str, list[str]]:

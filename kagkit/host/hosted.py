@@ -132,6 +132,18 @@ def whole_of(request: dict[str, Any], name: str, default: int = 0) -> int:
         raise RefusalError(400, f"{name} must be a whole number") from None
 
 
+def size_of(host: Hosted, request: dict[str, Any]) -> int:
+    """How many bytes a file that is announced has.
+
+    Raises:
+        RefusalError: More than host.yaml allows.
+    """
+    size = whole_of(request, "contentLength")
+    if not 0 <= size <= host.terms.limits.upload_mb * 1_000_000:
+        raise RefusalError(400, f"A file may have {host.terms.limits.upload_mb} MB")
+    return size
+
+
 def page_of(request: dict[str, Any], items: Sequence[T]) -> tuple[Sequence[T], str]:
     """The items of the page that is asked for, and the token of the next; empty where it is the last.
 

@@ -29,10 +29,11 @@ p { margin: .5rem 0; overflow-wrap: anywhere; }
 .state { color: var(--mark); font-weight: 600; }
 table { width: 100%; border-collapse: collapse; table-layout: fixed; margin-top: .5rem; }
 th { text-align: left; font-size: .8125rem; font-weight: 600; color: var(--quiet); }
-th, td { padding: .5rem .4rem; border-bottom: 1px solid var(--line); vertical-align: baseline; }
+th, td { padding: .5rem .25rem; border-bottom: 1px solid var(--line); vertical-align: baseline; }
 tbody tr:nth-child(even) { background: var(--band); }
-.rank { width: 2.6rem; } .score { width: 5.6rem; } .moved { width: 4.4rem; } .entries { width: 4.4rem; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
+.rank { width: 1.9rem; } .score { width: 5rem; } .moved { width: 3.8rem; } .entries { width: 4rem; }
+.number { text-align: right; }
+.number, .numeral { font-variant-numeric: tabular-nums; }
 .team { overflow-wrap: anywhere; }
 .up { color: var(--up); } .down { color: var(--down); }
 .when { display: block; }
@@ -71,13 +72,13 @@ def _state(host: Hosted) -> str:
     """Where the competition stands, in a line."""
     events, stages = host.register.events, host.terms.stages
     if events.closed:
-        return "Closed: the private scores count. Late submissions are scored and not ranked."
+        return "Closed: the private scores count"
     name = f"Stage {events.stage} of {len(stages)}" if len(stages) > 1 else "Open"
     ends = stages[events.stage].ends
     if ends is None:
         return name
     over = host.register.clock() > ends
-    return f"{name}, {'ended' if over else 'ends'} {_shown(ends)}"
+    return f"{name}, {'ended' if over else 'ends'} {_shown(ends)} UTC"
 
 
 def _counted(host: Hosted) -> str:
@@ -85,12 +86,13 @@ def _counted(host: Hosted) -> str:
     late, pending = sum(item.late for item in items), len(host.register.pending)
     told = f"{len(items):,} submissions"
     told += f", {late:,} of them late" if late else ""
-    return told + (f", {pending:,} being scored" if pending else "")
+    told += f", {pending:,} being scored" if pending else ""
+    return f"{told}. Late ones are scored and not ranked. Times are in UTC."
 
 
 def _public_table(title: str, places: list[Place]) -> str:
     head = (
-        '<th class="rank number">#</th><th>Team</th><th class="score number">Score</th>'
+        '<th class="rank">#</th><th>Team</th><th class="score number">Score</th>'
         '<th class="entries number">Entries</th>'
     )
     rows = [
@@ -102,7 +104,7 @@ def _public_table(title: str, places: list[Place]) -> str:
 
 def _private_table(shakes: list[Shake]) -> str:
     head = (
-        '<th class="rank number">#</th><th>Team</th><th class="score number">Score</th>'
+        '<th class="rank">#</th><th>Team</th><th class="score number">Score</th>'
         '<th class="moved number">Moved</th>'
     )
     rows = [
@@ -115,7 +117,7 @@ def _private_table(shakes: list[Shake]) -> str:
 def _row(place: Place, cells: str) -> str:
     when = f'<span class="quiet when">{_shown(place.time)}</span>'
     team = f'<td class="team"><bdi>{escape(place.team)}</bdi>{when}</td>'
-    return f'<tr><td class="number">{place.rank}</td>{team}{cells}</tr>'
+    return f'<tr><td class="numeral">{place.rank}</td>{team}{cells}</tr>'
 
 
 def _moved(ranks: int) -> str:
@@ -133,4 +135,4 @@ def _table(title: str, head: str, rows: list[str]) -> str:
 
 
 def _shown(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M")

@@ -64,6 +64,8 @@ class Scorer(threading.Thread):
             if name not in engine.running:
                 argument = json.dumps({"root": str(self._register.root), "ref": item.ref})
                 engine.start(Job(name, ENTRY, argument, self._log, {}))
+                with suppress(RunError):
+                    engine.pid(name)  # the time a metric may take begins when its process does
                 self._begun[name] = time.monotonic()
 
     def _end(self, finished: Finished) -> None:

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kagkit.foundation.errors import HostError, Problem
-from kagkit.host import competitions, datasets, kernels, pages
+from kagkit.host import competitions, datasets, kernels, pages, submissions
 from kagkit.host.accounts import owner_of, read_basic, sender_of
 from kagkit.host.hosted import Attachment, Caller, Hosted, Redirect, RefusalError
 from kagkit.host.scorer import Scorer
@@ -32,6 +32,7 @@ from kagkit.host.terms import Terms
 from kagkit.host.uploads import Incoming, read_range
 
 LOOPBACK = "127.0.0.1"
+LARGEST_REQUEST = 64 << 20
 ABSOLUTE = re.compile(r"https?://[^/]*")
 Method = Callable[[Hosted, Caller, dict[str, Any]], Any]
 METHODS: dict[str, Method] = {
@@ -41,13 +42,13 @@ METHODS: dict[str, Method] = {
     "competitions.CompetitionApiService/ListDataTreeFiles": competitions.list_tree,
     "competitions.CompetitionApiService/DownloadDataFile": competitions.download_file,
     "competitions.CompetitionApiService/DownloadDataFiles": competitions.download_all,
-    "competitions.CompetitionApiService/StartSubmissionUpload": competitions.start_submission,
-    "competitions.CompetitionApiService/CreateSubmission": competitions.create_submission,
-    "competitions.CompetitionApiService/CreateCodeSubmission": competitions.create_code_submission,
-    "competitions.CompetitionApiService/ListSubmissions": competitions.list_submissions,
-    "competitions.CompetitionApiService/GetSubmission": competitions.get_submission,
-    "competitions.CompetitionApiService/DownloadSubmission": competitions.download_submission,
-    "competitions.CompetitionApiService/GetSubmissionLimits": competitions.get_limits,
+    "competitions.CompetitionApiService/StartSubmissionUpload": submissions.start_submission,
+    "competitions.CompetitionApiService/CreateSubmission": submissions.create_submission,
+    "competitions.CompetitionApiService/CreateCodeSubmission": submissions.create_code_submission,
+    "competitions.CompetitionApiService/ListSubmissions": submissions.list_submissions,
+    "competitions.CompetitionApiService/GetSubmission": submissions.get_submission,
+    "competitions.CompetitionApiService/DownloadSubmission": submissions.download_submission,
+    "competitions.CompetitionApiService/GetSubmissionLimits": submissions.get_limits,
     "competitions.CompetitionApiService/GetLeaderboard": competitions.get_leaderboard,
     "competitions.CompetitionApiService/DownloadLeaderboard": competitions.download_leaderboard,
     "blobs.BlobApiService/StartBlobUpload": datasets.start_blob,
@@ -119,7 +120,8 @@ class _Site:
     async def upload(self, request: Request) -> Response:
         """Bytes of a promised file: all, some, or none where it is asked how many are here."""
         token = request.path_params["token"]
-        promised = self._host.register.events.uploads.get(token)
+        events = await run_in_threadpool(lambda: self._host.register.events)
+        promised = events.uploads.get(token)
         if promised is None:
             raise HTTPException(404, "no such upload")
         incoming = Incoming(self._host.root, promised)
@@ -150,7 +152,11 @@ class _Site:
     async def call(self, request: Request) -> Response:
         """One method of Kaggle's API."""
         name = f"{request.path_params['service']}/{request.path_params['method']}"
-        body = await request.body()
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_REQUEST:
+                raise RefusalError(413, "the request is too large")
         return await run_in_threadpool(self._answer, request, name, body)
 
     def _answer(self, request: Request, name: str, body: bytes) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,13 @@ class Limits:
         daily: Submissions a team may make in a day, which begins at 00:00 UTC.
         total: Submissions a team may make in all; no limit where not named.
         scoring_seconds: How long the metric may take for one submission.
+        upload_mb: The largest file that may be uploaded, in millions of bytes.
     """
 
     daily: int = 5
     total: int | None = None
     scoring_seconds: int = 1800
+    upload_mb: int = 2000
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,9 @@ def _problems(root: Path, terms: Terms, tree: Node) -> Iterator[Problem]:
     for name in ("key", "target"):
         if not getattr(terms.submission, name):
             yield Problem(where(f"submission.{name}"), f"submission.{name}: empty", "columns")
-    for name, value in (("daily", terms.limits.daily), ("scoring_seconds", terms.limits.scoring_seconds)):
-        if value < 1:
+    for name, value in asdict(terms.limits).items():
+        if value is not None and value < 1:
             yield Problem(where(f"limits.{name}"), f"limits.{name}: {value}", "1 or more")
-    if terms.limits.total is not None and terms.limits.total < 1:
-        yield Problem(where("limits.total"), f"limits.total: {terms.limits.total}", "1 or more")
     problems = check_function(root, terms.metric.score, where("metric.score"))
     yield from problems
     if not problems:

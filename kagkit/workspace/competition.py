@@ -127,7 +127,7 @@ class Competition:
         metric: How predictions are scored.
         submission: What a submission looks like.
         stages: The files and terms of stage `1`, and of stage `2` once it is known.
-        host: Who hosts it: `kaggle`, or `none`; recorded only.
+        host: Who hosts it: `kaggle`, the address of a host on this machine, or `none`.
         data: Further sources by name.
         folds: Fold sets by name; `main` is made by default.
     """
