@@ -283,3 +283,10 @@ def test_competition_yaml_may_name_a_host_here_or_none(
 def test_secrets_are_scrubbed_from_every_text() -> None:
     text = f"HTTPError for https://s.example/b?X-Goog-Signature=abc with Bearer {TOKEN} {Path.home()}/x"
     assert scrub(text, [TOKEN]) == "HTTPError for https://s.example/b with Bearer … ~/x"
+
+
+def test_a_host_that_tells_the_key_back_is_not_repeated(host: Served) -> None:
+    host.proxy.plan = [refusal("GetCompetition", 400, f"no such key: {host.key}")]
+    with pytest.raises(HostError, match="no such key: …") as failure:
+        ask().facts()
+    assert host.key not in json.dumps(failure.value.as_json())
