@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from contextlib import suppress
@@ -13,8 +12,10 @@ from kagkit.engine.forkserver import start_engine
 from kagkit.engine.jobs import Engine, Finished, Job
 from kagkit.engine.local import signal_group
 from kagkit.foundation.errors import RunError
+from kagkit.foundation.files import canonical_json, read_json
 from kagkit.host.grading import GENERIC
-from kagkit.host.register import Register
+from kagkit.host.register import Register, Submission
+from kagkit.runs.failing import scrub_log
 
 AT_ONCE = 2
 ENTRY = "kagkit.host.grading:grade"
@@ -33,7 +34,8 @@ class Scorer(threading.Thread):
         super().__init__(name="scorer", daemon=True)
         self._register = register
         self._limit = register.terms.limits.scoring_seconds
-        self._log = register.root / "state" / "host.log"
+        self._outcomes = register.root / "state" / "outcomes"
+        self._logs = register.root / "state" / "logs"
         self._begun: dict[str, float] = {}
         self._too_slow: set[str] = set()
         self._ending = threading.Event()
@@ -62,17 +64,30 @@ class Scorer(threading.Thread):
             if len(engine.running) >= AT_ONCE:
                 return
             if name not in engine.running:
-                argument = json.dumps({"root": str(self._register.root), "ref": item.ref})
-                engine.start(Job(name, ENTRY, argument, self._log, {}))
+                engine.start(Job(name, ENTRY, self._task(item), self._logs / f"{name}.txt", {}))
                 with suppress(RunError):
                     engine.pid(name)  # the time a metric may take begins when its process does
                 self._begun[name] = time.monotonic()
 
+    def _task(self, item: Submission) -> str:
+        """What the job of a submission is told."""
+        outcome = self._outcomes / f"{item.ref}.json"
+        outcome.unlink(missing_ok=True)
+        root = str(self._register.root)
+        return canonical_json(
+            {"root": root, "stage": item.stage, "token": item.token, "outcome": str(outcome)}
+        )
+
     def _end(self, finished: Finished) -> None:
-        """A job that ended without a word crashed: its submission cannot be scored."""
+        """Write what a job left; one that ended without a word crashed, and its submission has no score."""
         self._begun.pop(finished.name, None)
+        path, log = self._outcomes / f"{finished.name}.json", self._logs / f"{finished.name}.txt"
         words = TOO_SLOW if finished.name in self._too_slow else GENERIC
-        self._register.settle(int(finished.name), {"error": words})
+        self._register.settle(int(finished.name), read_json(path) if path.exists() else {"error": words})
+        path.unlink(missing_ok=True)
+        scrub_log(log, self._register.root)
+        if not log.stat().st_size:
+            log.unlink()
 
     def _kill_slow(self, engine: Engine) -> None:
         for name, begun in self._begun.items():
