@@ -37,9 +37,7 @@ def host() -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--train", required=True, type=click.Path(path_type=Path), help="The labelled training table.")
 @click.option("--solution", required=True, type=click.Path(path_type=Path), help="The labelled test table.")
-@click.option(
-    "--second-stage", type=click.Path(path_type=Path), help="The labelled test table of a second stage."
-)
+@click.option("--second-stage", type=click.Path(path_type=Path), help="A labelled test table for stage 2.")
 @click.option("--metric", required=True, help="A metric of kagkit's, or module:function.")
 @click.option("--public-share", default=0.3, show_default=True, help="Share of test rows that are public.")
 @click.option("--key", multiple=True, help="Key column; the first column by default.")
