@@ -14,7 +14,8 @@ from kagkit.foundation.files import write_file
 from kagkit.foundation.seeds import draws
 from kagkit.foundation.strictyaml import dump_yaml
 from kagkit.host.accounts import digest_key, new_key
-from kagkit.host.terms import FILE, SLUG, USAGE, read_terms
+from kagkit.host.solutions import USAGE
+from kagkit.host.terms import FILE, SLUG, read_terms
 from kagkit.metrics import TAKES
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def make_competition(root: Path, plan: Plan) -> Made:
         places = _PLACES[number]
         sample = truth[list(key)].assign(**_placeholders(plan.metric, labels))
         tables[f"{places['files']}/test.csv"] = truth.drop(columns=list(target))
-        tables[f"{places['files']}/sample_submission.csv"] = sample
+        tables[places["sample_submission"]] = sample
         tables[places["solution"]] = truth[[*key, *target]].assign(**{USAGE: marks})
         public = int((marks == "Public").sum())
         test_rows[number] = {"public": public, "private": len(marks) - public}
@@ -135,8 +136,17 @@ def make_competition(root: Path, plan: Plan) -> Made:
 
 
 _PLACES = {
-    "1": {"files": "files", "solution": "solution.csv"},
-    "2": {"files": "files2", "solution": "solution2.csv", "labels": "stage1_test_labels.csv"},
+    "1": {
+        "files": "files",
+        "solution": "solution.csv",
+        "sample_submission": "files/sample_submission.csv",
+    },
+    "2": {
+        "files": "files2",
+        "solution": "solution2.csv",
+        "sample_submission": "files2/sample_submission.csv",
+        "labels": "stage1_test_labels.csv",
+    },
 }
 _HEADER = """What this competition's host offers, hides and allows: docs/host.md explains every key.
 Participants see the folders under `files`, never the solution, nor this file."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from kagkit.foundation.component import import_function
 from kagkit.foundation.errors import SubmissionError
 from kagkit.foundation.files import write_json
-from kagkit.host.terms import USAGE, HostStage, Terms, read_terms
+from kagkit.host.solutions import USAGE
+from kagkit.host.terms import HostStage, Terms, read_terms
 from kagkit.host.uploads import uploaded_file
 
 if TYPE_CHECKING:
