@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from kagkit.foundation.files import read_json
 from kagkit.foundation.strictyaml import dump_yaml
 from kagkit.host import submissions
 from kagkit.host.accounts import digest_key
@@ -108,5 +109,8 @@ def submit(host: Hosted, text: str | bytes = "", user: str = "ann", name: str = 
 
 def graded(host: Hosted, ref: int) -> Submission:
     """A submission once it is scored, in this process."""
-    assert grade(json.dumps({"root": str(host.root), "ref": ref})) == 0
+    item, outcome = host.register.events.submissions[ref], host.root / "outcome.json"
+    task = {"root": str(host.root), "stage": item.stage, "token": item.token, "outcome": str(outcome)}
+    assert grade(json.dumps(task)) == 0
+    host.register.settle(ref, read_json(outcome))
     return host.register.events.submissions[ref]

@@ -11,6 +11,9 @@ from kagkit.foundation.errors import DataError, ManifestError
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.host.accounts import digest_key
 from kagkit.host.creation import GREATER, Plan, make_competition, mark_rows
+from kagkit.host.register import Register
+from kagkit.host.shelf import offers
+from kagkit.host.staging import begin_next_stage
 from kagkit.host.terms import read_terms
 from kagkit.metrics import TAKES
 from tests.terminal import kagkit
@@ -33,7 +36,8 @@ def write_tables(folder: Path, rows: int = 100) -> dict[str, Any]:
 def test_a_new_competition_hides_the_labels_and_keeps_the_rest_as_written(tmp_path: Path) -> None:
     tables = write_tables(tmp_path)
     made = make_competition(tmp_path / "toy", Plan(**tables))
-    assert (made.key, made.target, made.public_rows, made.private_rows) == (("id",), ("y",), 30, 70)
+    assert (made.key, made.target) == (("id",), ("y",))
+    assert made.test_rows == {"1": {"public": 30, "private": 70}}
     files = tmp_path / "toy/files"
     assert (files / "train.csv").read_bytes() == (tmp_path / "train.csv").read_bytes()
     given = [line.rpartition(",")[0] for line in (tmp_path / "labelled.csv").read_text().splitlines()]
@@ -78,6 +82,19 @@ def test_a_metric_of_labels_is_told_every_label(tmp_path: Path) -> None:
     assert (tmp_path / "toy/files/sample_submission.csv").read_text().splitlines()[1] == "0100,0"
 
 
+def test_a_second_stage_has_files_a_solution_and_the_labels_of_the_first(tmp_path: Path) -> None:
+    tables = write_tables(tmp_path)
+    (tmp_path / "later.csv").write_text("id,x,y\n" + "".join(f"s{n},0.5,{n % 2}\n" for n in range(10)))
+    made = make_competition(tmp_path / "toy", Plan(**tables, second_stage=tmp_path / "later.csv"))
+    assert made.test_rows["2"] == {"public": 3, "private": 7}
+    terms = read_terms(tmp_path / "toy")
+    assert terms.stages["2"].labels == "stage1_test_labels.csv"
+    assert begin_next_stage(tmp_path / "toy", terms, Register(tmp_path / "toy", terms)) == "2"
+    files = offers(tmp_path / "toy", terms, "2")
+    assert sorted(files) == ["sample_submission.csv", "stage1_test_labels.csv", "test.csv", "train.csv"]
+    assert files["test.csv"].path.read_text().splitlines()[:2] == ["id,x", "s0,0.5"]
+
+
 def test_every_metric_of_kagkits_that_takes_a_table_has_its_direction() -> None:
     assert set(GREATER) <= set(TAKES)
 
@@ -110,7 +127,7 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert any("come twice" in problem.found for problem in error.value.problems)
     with pytest.raises(DataError) as error:
         make_competition(tmp_path / "toy", Plan(**(tables | {"solution": tables["train"]})))
-    assert "ids of training rows in the solution: 0000, 0001" in error.value.problems[0].found
+    assert "ids that --train train.csv has too: 0000, 0001" in error.value.problems[0].found
     assert not (tmp_path / "toy").exists()
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy/mine.txt").touch()
@@ -134,7 +151,7 @@ def test_the_command_line_makes_stages_and_ends_a_competition(tmp_path: Path) ->
         "--lower-is-better",
     ]
     told = kagkit(tmp_path, "host", "new", "toy", *words).out
-    assert "30 public, 70 private" in told
+    assert "stage 1: 30 public, 70 private" in told
     assert "(not shown again)" in told
     assert (tmp_path / "toy/metric.py").exists()
     failed = kagkit(tmp_path, "host", "next-stage", "toy", code=6)

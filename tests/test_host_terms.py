@@ -77,6 +77,20 @@ def test_what_is_wrong_with_a_solution_is_told(text: str, found: str, tmp_path: 
     assert problems_of(tmp_path, DataError) == [found]
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("id,z\na,1\n", "no column y"),
+        ("id,y\n" + "".join(f"{name},0\n" for name in "abcdefg"), "no line for h"),
+        ("id,y\n" + "".join(f"{name},0\n" for name in "abcdefghi"), "ids the solution does not have: i"),
+    ],
+)
+def test_a_sample_of_other_ids_than_the_solution_is_told(text: str, found: str, tmp_path: Path) -> None:
+    write_host(tmp_path, stages={"1": STAGE | {"sample_submission": "files/sample.csv"}})
+    (tmp_path / "files/sample.csv").write_text(text)
+    assert problems_of(tmp_path, DataError) == [found]
+
+
 def basic(user: str, key: str) -> str:
     import base64
 
@@ -117,5 +131,5 @@ def test_a_host_that_others_can_reach_needs_a_token() -> None:
 def test_the_example_of_these_tests_is_in_order(tmp_path: Path) -> None:
     write_host(tmp_path)
     terms = read_terms(tmp_path)
-    assert terms.teams == ("A", "cid", "dan")
+    assert [terms.team_of(user) for user in terms.participants] == ["A", "A", "cid", "dan"]
     assert terms.competition == HOST["competition"]

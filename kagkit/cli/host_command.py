@@ -14,6 +14,7 @@ NEW = """
 kagkit host new tumours --train train.csv --solution labelled.csv --metric auc
 kagkit host new prices --train a.csv --solution b.csv --metric rmse --key lot --target price
 kagkit host new own --train a.csv --solution b.csv --metric metric:score --lower-is-better
+kagkit host new two --train a.csv --solution b.csv --second-stage c.csv --metric accuracy
 """
 SERVE = """
 kagkit host serve tumours                  # until Ctrl-C, on http://127.0.0.1:8000
@@ -36,6 +37,7 @@ def host() -> None:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--train", required=True, type=click.Path(path_type=Path), help="The labelled training table.")
 @click.option("--solution", required=True, type=click.Path(path_type=Path), help="The labelled test table.")
+@click.option("--second-stage", type=click.Path(path_type=Path), help="A labelled test table for stage 2.")
 @click.option("--metric", required=True, help="A metric of kagkit's, or module:function.")
 @click.option("--public-share", default=0.3, show_default=True, help="Share of test rows that are public.")
 @click.option("--key", multiple=True, help="Key column; the first column by default.")
@@ -62,8 +64,9 @@ def new(folder: Path, as_json: bool, **options: Any) -> None:
         emit_json({"folder": str(folder), **asdict(made)})
         return
     how = f"stratified by {made.target[0]}" if made.stratified else "drawn"
-    click.echo(f"{folder}: {made.train_rows:,} training rows, test rows {how} with seed {plan.seed}:")
-    click.echo(f"  {made.public_rows:,} public, {made.private_rows:,} private")
+    click.echo(f"{folder}: {made.train_rows:,} training rows; test rows {how}, seed {plan.seed}")
+    for number, rows in made.test_rows.items():
+        click.echo(f"  stage {number}: {rows['public']:,} public, {rows['private']:,} private")
     click.echo(f"  key {', '.join(made.key)}; target {', '.join(made.target)}")
     for user, key in made.keys.items():
         click.echo(f"participant {user}, key {key} (not shown again)")

@@ -14,7 +14,8 @@ from kagkit.foundation.files import write_file
 from kagkit.foundation.seeds import draws
 from kagkit.foundation.strictyaml import dump_yaml
 from kagkit.host.accounts import digest_key, new_key
-from kagkit.host.terms import FILE, SLUG, USAGE, read_terms
+from kagkit.host.solutions import USAGE
+from kagkit.host.terms import FILE, SLUG, read_terms
 from kagkit.metrics import TAKES
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Plan:
     Attributes:
         train: The training table, which participants get as it is.
         solution: The labelled test table: participants get it without its targets.
+        second_stage: The labelled test table of a second stage; None where there is one stage.
         metric: One of kagkit's, `auc`, or `module:function` of a file in the current folder.
         public_share: The share of the test rows behind the public leaderboard, between 0 and 1.
         key: The columns that name a row; the first column where none is named.
@@ -55,6 +57,7 @@ class Plan:
     solution: Path
     metric: str
     public_share: float
+    second_stage: Path | None = None
     key: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     greater_is_better: bool | None = None
@@ -62,6 +65,11 @@ class Plan:
     seed: int = 0
     participants: tuple[str, ...] = ("participant",)
     title: str = ""
+
+    @property
+    def solutions(self) -> dict[str, Path]:
+        """The labelled test table of each stage."""
+        return {"1": self.solution} | ({} if self.second_stage is None else {"2": self.second_stage})
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,7 @@ class Made:
         key: The columns that name a row.
         target: The columns to predict.
         train_rows: How many training rows there are.
-        public_rows: How many test rows are public.
-        private_rows: How many are private.
+        test_rows: For each stage, how many test rows are `public` and `private`.
         stratified: Whether the classes of the target are spread evenly over both.
         keys: The participants' keys, told this once and kept nowhere.
     """
@@ -81,14 +88,13 @@ class Made:
     key: tuple[str, ...]
     target: tuple[str, ...]
     train_rows: int
-    public_rows: int
-    private_rows: int
+    test_rows: dict[str, dict[str, int]]
     stratified: bool
     keys: dict[str, str]
 
 
 def make_competition(root: Path, plan: Plan) -> Made:
-    """Write host.yaml, the files on offer and the hidden solution into a new folder.
+    """Write host.yaml, the files on offer and the hidden solutions into a new folder.
 
     Args:
         root: The folder, empty or not there yet; its name becomes the competition's.
@@ -99,21 +105,26 @@ def make_competition(root: Path, plan: Plan) -> Made:
         DataError: A table cannot be read or used.
     """
     _refuse_unusable(root, plan)
-    train, solution = _read_exactly(plan.train), _read_exactly(plan.solution)
-    columns = list(solution.columns)
+    train = _read_exactly(plan.train)
+    truths = {number: _read_exactly(path) for number, path in plan.solutions.items()}
+    columns = list(truths["1"].columns)
     key, target = plan.key or (columns[0],), plan.target or (columns[-1],)
-    _refuse_unfit(plan, train, solution, key, target)
-    typed = read_table(plan.solution, key)
-    by_class = len(target) == 1 and is_categorical(typed[target[0]])
-    marks = mark_rows(solution, key, target if by_class else (), plan.public_share, plan.seed)
+    options = ("--train", "--solution", "--second-stage")
+    paths = (plan.train, *plan.solutions.values())
+    named = [f"{option} {path.name}" for option, path in zip(options, paths, strict=False)]
+    _refuse_unfit(dict(zip(named, (train, *truths.values()), strict=True)), key, target)
     labels = read_table(plan.train, key)[list(target)]
-    sample = solution[list(key)].assign(**_placeholders(plan.metric, labels))
-    tables = {
-        "files/train.csv": train,
-        "files/test.csv": solution.drop(columns=list(target)),
-        "files/sample_submission.csv": sample,
-        "solution.csv": solution[[*key, *target]].assign(**{USAGE: marks}),
-    }
+    stratified = len(target) == 1 and is_categorical(labels[target[0]])
+    tables, test_rows = {"files/train.csv": train}, {}
+    for number, truth in truths.items():
+        marks = mark_rows(truth, key, target if stratified else (), plan.public_share, plan.seed)
+        places = _PLACES[number]
+        sample = truth[list(key)].assign(**_placeholders(plan.metric, labels))
+        tables[f"{places['files']}/test.csv"] = truth.drop(columns=list(target))
+        tables[places["sample_submission"]] = sample
+        tables[places["solution"]] = truth[[*key, *target]].assign(**{USAGE: marks})
+        public = int((marks == "Public").sum())
+        test_rows[number] = {"public": public, "private": len(marks) - public}
     for name, table in tables.items():
         write_file(root / name, table.to_csv(index=False, lineterminator="\n"))
     keys = {user: new_key() for user in plan.participants}
@@ -121,10 +132,22 @@ def make_competition(root: Path, plan: Plan) -> Made:
     write_file(root / FILE, dump_yaml(_terms(root, plan, (key, target), labels, keys), _HEADER))
     write_file(root / ".gitignore", "state/\n")
     read_terms(root)
-    public = int((marks == "Public").sum())
-    return Made(key, target, len(train), public, len(marks) - public, by_class, keys)
+    return Made(key, target, len(train), test_rows, stratified, keys)
 
 
+_PLACES = {
+    "1": {
+        "files": "files",
+        "solution": "solution.csv",
+        "sample_submission": "files/sample_submission.csv",
+    },
+    "2": {
+        "files": "files2",
+        "solution": "solution2.csv",
+        "sample_submission": "files2/sample_submission.csv",
+        "labels": "stage1_test_labels.csv",
+    },
+}
 _HEADER = """What this competition's host offers, hides and allows: docs/host.md explains every key.
 Participants see the folders under `files`, never the solution, nor this file."""
 
@@ -191,31 +214,30 @@ def _refuse_unusable(root: Path, plan: Plan) -> None:
         raise ManifestError("the competition cannot be made", problems)
 
 
-def _refuse_unfit(
-    plan: Plan, train: pd.DataFrame, solution: pd.DataFrame, key: tuple[str, ...], target: tuple[str, ...]
-) -> None:
-    """Raise every problem of the tables."""
+def _refuse_unfit(tables: dict[str, pd.DataFrame], key: tuple[str, ...], target: tuple[str, ...]) -> None:
+    """Raise every problem of the labelled tables, by the names of their files."""
     problems = []
-    tables = {plan.train.name: train, plan.solution.name: solution}
+    seen: dict[str, str] = {}
     for name, table in tables.items():
         known = list(table.columns)
         lacking = [column for column in (*key, *target) if column not in known]
         problems += [Problem(name, f"no column {c}", hint=did_you_mean(c, known)) for c in lacking]
-        if not lacking:
-            repeated = _names(table[table.duplicated(list(key))], key)
-            if repeated:
-                found = f"ids that come twice: {samples(repeated)}"
-                problems.append(Problem(name, found, hint="--key COLUMN names the key"))
-            if any(cells.eq("").any() for _, cells in table[list(target)].items()):
-                problems.append(Problem(name, f"empty cells in {', '.join(target)}", "a label in every row"))
+        if USAGE in known:
+            problems.append(Problem(name, f"has a column {USAGE} already", hint="rename it"))
+        if lacking:
+            continue
+        repeated = _names(table[table.duplicated(list(key))], key)
+        if repeated:
+            found = f"ids that come twice: {samples(repeated)}"
+            problems.append(Problem(name, found, hint="--key COLUMN names the key"))
+        if any(cells.eq("").any() for _, cells in table[list(target)].items()):
+            problems.append(Problem(name, f"empty cells in {', '.join(target)}", "a label in every row"))
+        names = dict.fromkeys(_names(table, key), name)
+        if shared := [row for row in names if row in seen]:
+            problems.append(Problem(name, f"ids that {seen[shared[0]]} has too: {samples(shared)}"))
+        seen |= names
     if set(key) & set(target):
         problems.append(Problem("--target", f"{', '.join(target)} is the key too", "another column"))
-    if USAGE in solution.columns:
-        problems.append(Problem(plan.solution.name, f"has a column {USAGE} already", hint="rename it"))
-    if not problems:
-        shared = _names(solution[list(key)].merge(train[list(key)], on=list(key)), key)
-        if shared:
-            problems.append(Problem("tables", f"ids of training rows in the solution: {samples(shared)}"))
     if problems:
         raise DataError("the competition cannot be made", problems)
 
@@ -270,6 +292,6 @@ def _terms(
         "metric": metric,
         "submission": {"key": list(key), "target": list(target)},
         "limits": {"daily": plan.daily_limit},
-        "stages": {"1": {"files": ["files"], "solution": "solution.csv"}},
+        "stages": {n: _PLACES[n] | {"files": [_PLACES[n]["files"]]} for n in plan.solutions},
         "participants": {user: {"key_sha256": digest_key(secret)} for user, secret in keys.items()},
     }

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.component import import_function
 from kagkit.foundation.errors import SubmissionError
-from kagkit.host.register import Register
-from kagkit.host.terms import USAGE, HostStage, Terms, read_terms
+from kagkit.foundation.files import write_json
+from kagkit.host.solutions import USAGE
+from kagkit.host.terms import HostStage, Terms, read_terms
 from kagkit.host.uploads import uploaded_file
 
 if TYPE_CHECKING:
@@ -39,10 +40,11 @@ def cut_score(value: float) -> str:
 
 
 def grade(argument: str) -> int:
-    """Score one submission in this process and write the outcome; what an engine's job calls.
+    """Score one submission in this process and leave the outcome; what an engine's job calls.
 
     Args:
-        argument: JSON: `root`, the host's folder, and `ref`, the submission's number.
+        argument: JSON: `root`, the host's folder; `stage`; `token`, the uploaded file; `outcome`, where the
+            scores go, or under `error` why there are none.
 
     Returns:
         0 where the outcome is written, whatever it is.
@@ -50,18 +52,18 @@ def grade(argument: str) -> int:
     task = json.loads(argument)
     root = Path(task["root"])
     terms = read_terms(root)
-    register = Register(root, terms)
-    submission = register.events.submissions[task["ref"]]
+    outcome: dict[str, Any]
     try:
-        outcome: dict[str, Any] = score_file(
-            root, terms, terms.stages[submission.stage], uploaded_file(root, submission.token)
+        outcome = dict(
+            score_file(root, terms, terms.stages[task["stage"]], uploaded_file(root, task["token"]))
         )
     except RefusedSubmissionError as error:
         outcome = {"error": error.summary}
     except Exception:
+        sys.stdout.flush()
         traceback.print_exc()
         outcome = {"error": GENERIC}
-    register.settle(submission.ref, outcome)
+    write_json(Path(task["outcome"]), outcome)
     return 0
 
 

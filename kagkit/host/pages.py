@@ -31,8 +31,8 @@ table { width: 100%; border-collapse: collapse; table-layout: fixed; margin-top:
 th { text-align: left; font-size: .8125rem; font-weight: 600; color: var(--quiet); }
 th, td { padding: .5rem .25rem; border-bottom: 1px solid var(--line); vertical-align: baseline; }
 tbody tr:nth-child(even) { background: var(--band); }
-.rank { width: 1.9rem; } .score { width: 5rem; } .moved { width: 3.8rem; } .entries { width: 4rem; }
-.number { text-align: right; }
+.rank { width: 2.3rem; } .score { width: 5rem; } .moved { width: 3.8rem; } .entries { width: 4rem; }
+.number { text-align: right; overflow-wrap: anywhere; }
 .number, .numeral { font-variant-numeric: tabular-nums; }
 .team { overflow-wrap: anywhere; }
 .up { color: var(--up); } .down { color: var(--down); }

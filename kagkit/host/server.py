@@ -30,6 +30,7 @@ from kagkit.host.hosted import Attachment, Caller, Hosted, Redirect, RefusalErro
 from kagkit.host.scorer import Scorer
 from kagkit.host.terms import Terms
 from kagkit.host.uploads import Incoming, read_range
+from kagkit.runs.failing import scrub_log
 
 LOOPBACK = "127.0.0.1"
 LARGEST_REQUEST = 64 << 20
@@ -275,7 +276,9 @@ def run_server(
         ready: Called once requests are answered.
         token: What every request must carry; None on loopback.
     """
-    logging.basicConfig(filename=root / "state" / "host.log", level=logging.WARNING)
+    log = root / "state" / "host.log"
+    scrub_log(log, root)
+    logging.basicConfig(filename=log, level=logging.WARNING)
     config = uvicorn.Config(
         make_app(Hosted.of(root, terms), token), log_config=None, access_log=False, lifespan="on"
     )
@@ -284,6 +287,7 @@ def run_server(
         # uvicorn ends in peace at either, then raises it again for whoever was there before it: nobody.
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listening])
+    scrub_log(log, root)
 
 
 class _Announcing(uvicorn.Server):

@@ -9,7 +9,8 @@ from pathlib import Path
 from kagkit.foundation.files import write_file
 from kagkit.host.register import Register
 from kagkit.host.shelf import RELEASED
-from kagkit.host.terms import USAGE, Terms
+from kagkit.host.solutions import USAGE
+from kagkit.host.terms import Terms
 
 
 def begin_next_stage(root: Path, terms: Terms, register: Register) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from kagkit.foundation.component import check_function
-from kagkit.foundation.errors import DataError, ManifestError, Problem, counted, did_you_mean, samples
+from kagkit.foundation.errors import DataError, ManifestError, Problem, counted, samples
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
+from kagkit.host.solutions import solution_problems
 from kagkit.workspace.competition import argument_problems, line_of, path_problems, refuse_other_formats
 
 FILE = "host.yaml"
-USAGE = "Usage"
-MARKS = ("Public", "Private", "Ignored")
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -60,12 +58,14 @@ class HostStage:
         files: Folders whose content participants may list and download, from this stage on; a file of a
             later folder or stage takes the place of one with the same name.
         solution: The hidden truth: key and target columns, and `Usage` with Public, Private or Ignored.
+        sample_submission: The example among the files; it must have the solution's ids.
         labels: The name under which the labels of the stage before are given to participants.
         deadline: When submissions begin to be late, ISO 8601 with a zone.
     """
 
     files: tuple[str, ...]
     solution: str
+    sample_submission: str | None = None
     labels: str | None = None
     deadline: str | None = None
 
@@ -138,11 +138,6 @@ class Terms:
         """The name of a participant's team."""
         return self.participants[user].team or user
 
-    @property
-    def teams(self) -> tuple[str, ...]:
-        """Every team once, in the order of the file."""
-        return tuple(dict.fromkeys(self.team_of(user) for user in self.participants))
-
 
 def read_terms(root: Path) -> Terms:
     """Read and check host.yaml, and the columns, ids and marks of every solution.
@@ -158,7 +153,12 @@ def read_terms(root: Path) -> Terms:
         problems += _problems(root, terms, tree)
     if terms is None or problems:
         raise ManifestError(f"{FILE}: {counted(len(problems), 'problem')}", problems)
-    faults = [fault for stage in terms.stages.values() for fault in solution_problems(root, terms, stage)]
+    key, target = terms.submission.key, terms.submission.target
+    faults = [
+        fault
+        for stage in terms.stages.values()
+        for fault in solution_problems(root, stage.solution, stage.sample_submission, key, target)
+    ]
     if faults:
         raise DataError("the solution cannot be used", faults)
     return terms
@@ -192,7 +192,9 @@ def _stage_problems(root: Path, terms: Terms, where: Callable[[str], str]) -> It
         place = f"stages.{number}"
         if number not in ("1", "2"):
             yield Problem(where(place), f"{place}: no such stage", "1 or 2")
-        yield from path_problems(root, stage.solution, where(f"{place}.solution"))
+        for name in ("solution", "sample_submission"):
+            if getattr(stage, name) is not None:
+                yield from path_problems(root, getattr(stage, name), where(f"{place}.{name}"))
         for path in stage.files:
             yield from _folder_problems(root, path, stage.solution, where(f"{place}.files"))
         if stage.labels is not None and (number == "1" or not _is_plain(stage.labels)):
@@ -240,49 +242,3 @@ def _is_zoned(text: str) -> bool:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
-
-
-def solution_problems(root: Path, terms: Terms, stage: HostStage) -> Iterator[Problem]:
-    """What is wrong with a stage's solution: columns, ids that come twice, marks."""
-    where = stage.solution
-    try:
-        with (root / stage.solution).open(encoding="utf-8-sig", newline="") as stream:
-            lines = csv.reader(stream)
-            header = [name.strip() for name in next(lines, [])]
-            needed = [*terms.submission.key, *terms.submission.target, USAGE]
-            lacking = [name for name in needed if name not in header]
-            if lacking:
-                for name in lacking:
-                    yield Problem(where, f"no column {name}", hint=did_you_mean(name, header))
-                return
-            yield from _line_problems(where, lines, header, terms.submission.key)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        yield Problem(where, f"cannot be read ({type(error).__name__})", "a CSV file in UTF-8")
-
-
-def _line_problems(where: str, lines: Any, header: list[str], key: tuple[str, ...]) -> Iterator[Problem]:
-    marks: dict[str, int] = {}
-    keys: set[tuple[str, ...]] = set()
-    twice: list[str] = []
-    ragged: list[int] = []
-    places, mark = [header.index(name) for name in key], header.index(USAGE)
-    for cells in lines:
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            ragged.append(lines.line_num)
-            continue
-        marks[cells[mark]] = marks.get(cells[mark], 0) + 1
-        row = tuple(cells[place] for place in places)
-        if row in keys:
-            twice.append("_".join(row))
-        keys.add(row)
-    if ragged:
-        yield Problem(where, f"line {samples(ragged)}: not {len(header)} cells")
-    if twice:
-        yield Problem(where, f"ids that come twice: {samples(twice)}")
-    if strange := [mark for mark in marks if mark not in MARKS]:
-        yield Problem(where, f"{USAGE}: {samples(strange)}", ", ".join(MARKS))
-    for mark_name in MARKS[:2]:
-        if mark_name not in marks:
-            yield Problem(where, f"{USAGE}: no row is {mark_name}", "rows of both")

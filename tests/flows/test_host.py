@@ -347,6 +347,27 @@ def test_a_metric_that_crashes_or_never_ends_costs_one_submission_each(served: S
         host.end()
 
 
+LEAKY = """import pathlib
+
+
+def score(solution, submission, row_id_column_name):
+    raise ValueError(f"{pathlib.Path(__file__)} knows {solution['y'].tolist()}")
+"""
+
+
+def test_why_a_metric_failed_is_for_the_host_alone(served: Served, start: Start) -> None:
+    served.end()
+    (served.root / "leaky.py").write_text(LEAKY)
+    write_host(served.root, metric={"score": "leaky:score", "greater_is_better": True})
+    host = start(served.root)
+    told = host.scored(host.submit(answer().encode()))
+    assert "knows" not in json.dumps(told)
+    assert "knows" not in host.ask("GET", "/")[2].decode()
+    log = served.root / "state/logs/1.txt"
+    wait_for(lambda: str(served.root) not in log.read_text(), "the log is told without private paths")
+    assert "ValueError: ./leaky.py knows [0, 1, 1]" in log.read_text()
+
+
 # --- who is let in ---
 
 
