@@ -20,7 +20,7 @@ from tests.toy import make_workspace
 
 SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_TOKEN", "KAGGLE_CONFIG_DIR", "VERBOSE", "VERBOSE_OUTPUT")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-PACE = 0.02
+PACE = 0.03
 BALLAST = 400_000
 
 
