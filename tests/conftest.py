@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.served import PROXIES, SECRETS, Served, serve
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -38,3 +40,23 @@ def no_mirror_in_the_background() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KAGKIT_NO_MIRROR", "1")
         yield
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A competition that is really hosted, behind a proxy that can fail."""
+    with serve(tmp_path_factory.mktemp("hosted")) as served:
+        yield served
+
+
+@pytest.fixture
+def host(hosted: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """That competition, with nothing planned to fail, as the one this process asks."""
+    hosted.proxy.plan.clear()
+    hosted.proxy.seen.clear()
+    hosted.proxy.watch = lambda path, phase: None
+    for name in (*SECRETS, *PROXIES):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in hosted.variables.items():
+        monkeypatch.setenv(name, value)
+    return hosted

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from kagkit import metrics
 from kagkit.cli import kagkit
+from kagkit.host.terms import HostMetric, HostStage, Limits, Lines, Participant, Terms
 from kagkit.recipes.guessing import LOWER_IS_BETTER
 from kagkit.workspace.commandlines import Command
 from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, Stage, SubmissionFormat
@@ -50,6 +51,15 @@ SECTIONS: dict[Any, str] = {
     Asset: "assets",
     Resources: "resources",
     Saving: "save",
+}
+# The same for host.yaml and host.md.
+HOST_SECTIONS: dict[Any, str] = {
+    Terms: "hostyaml",
+    HostMetric: "metric-of-the-host",
+    Lines: "submission-to-the-host",
+    HostStage: "stages-of-the-host",
+    Limits: "limits",
+    Participant: "participants",
 }
 COMMANDS = """\
 # Commands
@@ -157,7 +167,7 @@ def _first_sentence(command: click.Command) -> str:
     return " ".join(str(command.help).split("\n\n")[0].split())
 
 
-# --- the tables of manifest.md ---
+# --- the tables of manifest.md and host.md ---
 
 
 def attributes_of(cls: type[Any]) -> dict[str, str]:
@@ -182,7 +192,7 @@ def _kind(hint: Any) -> str:
     args = [arg for arg in get_args(hint) if arg is not type(None)]
     origin = get_origin(hint)
     if origin is None:
-        return WORDS.get(hint) or f"[keys](#{SECTIONS[hint]})"
+        return WORDS.get(hint) or f"[keys](#{(SECTIONS | HOST_SECTIONS)[hint]})"
     if origin is Literal:
         return ", ".join(f"`{arg}`" for arg in args)
     if origin is tuple:
@@ -205,7 +215,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def with_key_tables(text: str) -> str:
     """A page with the table of each class between its markers."""
-    classes = {cls.__name__: cls for cls in SECTIONS}
+    classes = {cls.__name__: cls for cls in SECTIONS | HOST_SECTIONS}
     return KEYS.sub(lambda match: f"{match[1]}{key_table(classes[match[2]])}{match[3]}", text)
 
 
@@ -259,12 +269,11 @@ def with_metric_table(text: str) -> str:
 
 def behind() -> dict[Path, str]:
     """The pages that are not as they would be generated, each with what it should be."""
-    manifest, scores = DOCS / "manifest.md", DOCS / "metrics.md"
-    wanted = {
-        DOCS / "commands.md": commands_page(),
-        manifest: with_key_tables(manifest.read_text(encoding="utf-8")),
-        scores: with_metric_table(scores.read_text(encoding="utf-8")),
-    }
+    tabled = [DOCS / "manifest.md", DOCS / "host.md"]
+    scores = DOCS / "metrics.md"
+    wanted = {DOCS / "commands.md": commands_page()}
+    wanted |= {path: with_key_tables(path.read_text(encoding="utf-8")) for path in tabled}
+    wanted |= {scores: with_metric_table(scores.read_text(encoding="utf-8"))}
     return {
         path: text
         for path, text in wanted.items()

@@ -18,7 +18,8 @@ FILE_LINES, FUNCTION_LINES = 350, 70
 ROOF = max(FLOORS.values()) + 1  # where the package's own files stand: above every wing
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {"eval", "exec", "read_pickle", "to_pickle"}
-DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "PIL": "pillow", "kagglesdk": "kaggle"}
+FORGOTTEN = {"kaggle": {"six"}}  # what a library imports and does not declare: we declare it in its place
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ HOMES = {
     ),
     "mlflow": Homes(("tracking/",)),
     "kaggle": Homes(("host/door.py",)),
+    "kagglesdk": Homes(("host/door.py",)),
+    "requests": Homes(("host/",)),
+    "starlette": Homes(("host/server.py",)),
+    "uvicorn": Homes(("host/server.py",)),
     "ray": Homes(("engine/ray_engine.py",)),
     "torch": _TENSORS,
     "lightgbm": _TENSORS,
@@ -260,9 +265,10 @@ def undeclared_dependencies(root: Path) -> list[str]:
     base = {_distribution(line) for line in project["dependencies"]}
     extras = {_distribution(line) for lines in project["optional-dependencies"].values() for line in lines}
     imported = _imported_distributions(root)
+    needed = imported.union(*(FORGOTTEN.get(name, set()) for name in imported))
     return [
         *(f"{name} is imported and not declared" for name in sorted(imported - base - extras)),
-        *(f"{name} is declared and never imported" for name in sorted(base - imported)),
+        *(f"{name} is declared and never imported" for name in sorted(base - needed)),
     ]
 
 

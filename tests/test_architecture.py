@@ -16,7 +16,7 @@ from tests.floors import FLOORS, ROOT, floor_table, with_floor_table
 
 PACKAGE = ROOT / "kagkit"
 HEAVY = {"kaggle", "lightgbm", "mlflow", "numpy", "pandas", "pyarrow"}
-HEAVY |= {"ray", "rich", "scipy", "sklearn", "torch", "yaml"}
+HEAVY |= {"ray", "rich", "scipy", "sklearn", "starlette", "torch", "uvicorn", "yaml"}
 HELP = "import sys; sys.argv = ['kagkit', '--help']; from kagkit.cli import main; main()"
 Rule = Callable[[Path], list[str]]
 PACKAGE_RULES = [

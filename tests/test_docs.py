@@ -19,11 +19,13 @@ import pytest
 from kagkit import metrics
 from kagkit.foundation.files import read_json
 from kagkit.foundation.strictyaml import parse_yaml
+from kagkit.host.terms import Terms
 from kagkit.runs.task import Task
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.manifest import Manifest
 from tests.docs_pages import (
     DOCS,
+    HOST_SECTIONS,
     SECTIONS,
     Block,
     attributes_of,
@@ -246,11 +248,23 @@ def test_every_command_and_option_is_shown_or_explained() -> None:
         assert not unsaid, words
 
 
-def test_the_examples_of_the_manifest_page_use_every_key() -> None:
-    examples = {block.file: block for block in blocks_of(TEXTS[DOCS / "manifest.md"]) if block.file}
-    trees = [(Competition, "competition.yaml"), (Manifest, "exp001.yaml"), (Manifest, "script.yaml")]
+@pytest.mark.parametrize(
+    ("page", "trees", "sections"),
+    [
+        (
+            "manifest.md",
+            [(Competition, "competition.yaml"), (Manifest, "exp001.yaml"), (Manifest, "script.yaml")],
+            SECTIONS,
+        ),
+        ("host.md", [(Terms, "host.yaml")], HOST_SECTIONS),
+    ],
+)
+def test_the_examples_of_a_page_use_every_key(
+    page: str, trees: list[tuple[Any, str]], sections: dict[Any, str]
+) -> None:
+    examples = {block.file: block for block in blocks_of(TEXTS[DOCS / page]) if block.file}
     used = {pair for cls, name in trees for pair in keys_in(cls, parse_yaml(examples[name].text, name).plain)}
-    known = {(cls, field.name) for cls in SECTIONS for field in dataclasses.fields(cls)}
+    known = {(cls, field.name) for cls in sections for field in dataclasses.fields(cls)}
     assert used == known
 
 

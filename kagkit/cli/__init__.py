@@ -21,13 +21,15 @@ COMMANDS = {
     "status": "Say where the competition stands.",
     "compare": "Put CV beside the leaderboard.",
     "package": "Make the deliverable of a run, proved and checked.",
-    "data": "Pin the data's version, prove it, say what changed.",
+    "submit": "Submit a run or a file to the host, exactly once.",
+    "data": "Fetch data, pin its version, prove it, say what changed.",
     "lb": "Bring the host's scores home.",
     "recipes": "List the recipes that come with kagkit, and copy them.",
     "ui": "Show MLflow's pages, CV beside the leaderboard first.",
     "track": "Show runs in MLflow, a view that can be made again.",
     "doctor": "Look at the machine, the packages and the disk.",
     "clean": "Remove what nothing needs any more.",
+    "host": "Be the host of a competition that the kaggle client talks to.",
 }
 INTERRUPTED = 130
 

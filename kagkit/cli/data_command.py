@@ -1,4 +1,4 @@
-"""`kagkit data`: pin the data's version, prove it, say what changed."""
+"""`kagkit data`: fetch the data, pin their version, prove it, say what changed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,64 @@ DIFF = """
 kagkit data diff stage1                      # what is on the disk against what is pinned
 kagkit data diff 9f2c41ab 51ab7d00           # two pinned versions
 """
+DOWNLOAD = """
+kagkit data download                         # the competition's data, to where competition.yaml has them
+kagkit data download data --competition titanic
+kagkit data download board --leaderboard     # the whole public leaderboard
+"""
 
 
-@click.group("data", epilog=show_examples(PIN + VERIFY.lstrip() + DIFF.lstrip()))
+@click.group("data", epilog=show_examples(DOWNLOAD + PIN.lstrip() + VERIFY.lstrip() + DIFF.lstrip()))
 def data() -> None:
-    """Pin the data's version, prove it, say what changed."""
+    """Fetch data, pin their version, prove it, say what changed."""
+
+
+@declare("download", DOWNLOAD)
+@click.argument("folder", required=False, type=click.Path(path_type=Path), metavar="[DIR]")
+@click.option("--competition", metavar="SLUG", help="Another competition than the workspace's.")
+@click.option("--leaderboard", is_flag=True, help="The whole public leaderboard in place of the data.")
+def download(folder: Path | None, competition: str | None, leaderboard: bool, as_json: bool) -> None:
+    """Fetch the competition's data, unpack them and pin them.
+
+    By default they go to the folder that competition.yaml has stage 1's files in. A download that was
+    killed goes on where it was; nothing is in place until everything is here and whole.
+    """
+    from dataclasses import asdict
+
+    from kagkit.cli.drawing import emit_json
+    from kagkit.foundation.errors import counted
+    from kagkit.host import downloading
+    from kagkit.host.asking import Host
+    from kagkit.host.door import Door
+    from kagkit.workspace.competition import read_competition
+    from kagkit.workspace.layout import find_workspace
+
+    workspace = None if competition is not None else find_workspace(Path.cwd())
+    stated = read_competition(workspace.root, data_there=False) if workspace is not None else None
+    slug, address = (stated.competition, stated.host) if stated is not None else (str(competition), "kaggle")
+    host = Host(Door(slug, address, tell=lambda line: click.echo(line, err=True)))
+    if leaderboard and folder is None:
+        raise click.UsageError("--leaderboard needs DIR, a folder of its own")
+    usual = (
+        workspace.root / stated.folder if workspace is not None and stated is not None else Path.cwd() / slug
+    )
+    target = folder.resolve() if folder is not None else usual
+    cache = workspace.cache if workspace is not None else target.parent / ".kagkit"
+    with _bytes_come() as progress:
+        fetch = downloading.download_board if leaderboard else downloading.download
+        fetched = fetch(host, cache, target, progress)
+    pinned = {}
+    if workspace is not None and stated is not None and not leaderboard:
+        pinned = downloading.pin_what_is_there(workspace.root, stated)
+    if as_json:
+        emit_json(asdict(fetched) | {"pinned": {name: value.version for name, value in pinned.items()}})
+        return
+    same = f", {fetched.unchanged:,} of them there before" if fetched.unchanged else ""
+    resumed = f", {fetched.resumed:,} of them from an earlier try" if fetched.resumed else ""
+    files = counted(fetched.files, "file")
+    click.echo(f"{fetched.folder}: {files}{same}, out of {fetched.bytes:,} bytes{resumed}")
+    for name, value in pinned.items():
+        click.echo(f"pinned {name}: {counted(value.files, 'file')}, version {value.version[:12]}")
 
 
 @declare("pin", PIN)
@@ -167,6 +220,27 @@ def _one_or_all(facts: dict[str, Any]) -> Any:
 
 
 @contextmanager
+def _bytes_come() -> Iterator[Any]:
+    """A counter of bytes on a terminal, whose line is ended with the work; nothing elsewhere."""
+    from kagkit.cli.drawing import on_terminal
+
+    shown = False
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if on_terminal():
+            shown = True
+            share = f" of {total / 1e6:,.0f}" if total else ""
+            click.echo(f"\r{done / 1e6:,.0f}{share} MB", nl=False, err=True)
+
+    try:
+        yield show
+    finally:
+        if shown:
+            click.echo(err=True)
+
+
+@contextmanager
 def _progress() -> Iterator[Any]:
     """A counter on a terminal, whose line is ended with the work; nothing elsewhere."""
     from kagkit.cli.drawing import on_terminal
@@ -185,6 +259,6 @@ def _progress() -> Iterator[Any]:
             click.echo(err=True)
 
 
-for subcommand in (pin, verify, diff):
+for subcommand in (download, pin, verify, diff):
     data.add_command(subcommand)
 command = data

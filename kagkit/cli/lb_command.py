@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kagkit.cli.options import command as declare
 from kagkit.cli.options import show_examples
 
+if TYPE_CHECKING:
+    from kagkit.host.syncing import Line
+
 EXAMPLES = """
 kagkit lb add exp001 --public 0.77033                  # what the leaderboard shows now
 kagkit lb add exp001/3 --public 0.77033 --private 0.78468
 """
+SYNC = """
+kagkit lb sync                                         # every submission of the team, scores and faults
+"""
+IMPORT = """
+kagkit lb import submissions.csv                       # what `kaggle competitions submissions -v` wrote
+"""
 
 
-@click.group("lb", epilog=show_examples(EXAMPLES))
+@click.group("lb", epilog=show_examples(SYNC + EXAMPLES.lstrip() + IMPORT.lstrip()))
 def lb() -> None:
     """Bring the host's scores home, to leaderboard.jsonl."""
 
@@ -53,5 +63,72 @@ def add(run: str, public: float | None, private: float | None, as_json: bool) ->
         click.echo(f"{line['run']}: {', '.join(told)}")
 
 
-lb.add_command(add)
+@declare("sync", SYNC)
+def sync(as_json: bool) -> None:
+    """Ask the host for the team's submissions and their scores.
+
+    What an interrupted `kagkit submit` left open is settled by what the host has. Doing it again adds only
+    what is new.
+    """
+    from kagkit.host.asking import Host
+    from kagkit.host.syncing import sync_scores
+    from kagkit.workspace.layout import find_workspace
+
+    workspace = find_workspace(Path.cwd())
+    host = Host.of(workspace.competition, tell=lambda line: click.echo(line, err=True))
+    _draw(sync_scores(host, workspace), as_json)
+
+
+@declare("import", IMPORT)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+def import_(file: Path, as_json: bool) -> None:
+    """Take the scores from a CSV of the kaggle client's list of submissions.
+
+    Lists with and without `ref` and `privateScore` are read. Doing it again adds only what is new.
+    """
+    from kagkit.host.syncing import import_scores
+    from kagkit.workspace.layout import find_workspace
+
+    _draw(import_scores(find_workspace(Path.cwd()), file), as_json)
+
+
+def _draw(lines: list[Line], as_json: bool) -> None:
+    from kagkit.cli.drawing import draw_table, emit_json, number
+    from kagkit.foundation.errors import counted
+
+    new = sum(line.new for line in lines)
+    if as_json:
+        emit_json({"new": new, "submissions": [_as_json(line) for line in lines]})
+        return
+    columns = ["ref", "run", "file", "by", "status", "public", "private"]
+    rows = [
+        [
+            str(line.submission.ref or "-"),
+            line.run or "-",
+            line.submission.file_name,
+            line.submission.submitted_by or "-",
+            line.submission.status.lower(),
+            number(line.submission.public),
+            number(line.submission.private),
+        ]
+        for line in lines
+    ]
+    if rows:
+        draw_table(columns, rows, right=("public", "private"))
+    for line in lines:
+        if line.submission.error:
+            click.echo(f"{line.submission.ref}: {line.submission.error}")
+    click.echo(f"{counted(len(lines), 'submission')}, {new} with news")
+
+
+def _as_json(line: Line) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    told = asdict(line.submission)
+    date = line.submission.date
+    return told | {"date": date.isoformat() if date else None, "run": line.run, "new": line.new}
+
+
+for subcommand in (sync, add, import_):
+    lb.add_command(subcommand)
 command = lb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -128,7 +129,7 @@ class Competition:
         metric: How predictions are scored.
         submission: What a submission looks like.
         stages: The files and terms of stage `1`, and of stage `2` once it is known.
-        host: Who hosts it: `kaggle`, or `none`; recorded only.
+        host: Who hosts it: `kaggle`, the address of a host on this machine, or `none`.
         data: Further sources by name.
         folds: Fold sets by name; `main` is made by default.
     """
@@ -149,14 +150,24 @@ class Competition:
         return self.submission.key or self.rows.key
 
     @property
+    def folder(self) -> str:
+        """The innermost folder that all of stage 1's files are in, relative to the workspace."""
+        paths = [posixpath.dirname(path) for paths in self.stages["1"].parts.values() for path in paths]
+        return posixpath.commonpath(paths) if all(paths) else ""
+
+    @property
     def sources(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Every versioned source: its parts and their paths."""
         stages = {f"stage{number}": stage.parts for number, stage in self.stages.items()}
         return stages | {name: {"files": source.files} for name, source in self.data.items()}
 
 
-def read_competition(root: Path) -> Competition:
+def read_competition(root: Path, *, data_there: bool = True) -> Competition:
     """Read and check competition.yaml.
+
+    Args:
+        root: The workspace.
+        data_there: Whether stage 1's files must be there; they are not before they are fetched.
 
     Raises:
         ManifestError: Every problem at once, each with its line.
@@ -165,7 +176,7 @@ def read_competition(root: Path) -> Competition:
     refuse_other_formats(tree, FILE)
     competition, problems = read_what_fits(Competition, tree, FILE)
     if competition is not None:
-        problems += _problems(root, competition, tree)
+        problems += _problems(root, competition, tree, data_there)
     if competition is None or problems:
         raise ManifestError(f"{FILE}: {counted(len(problems), 'problem')}", problems)
     return competition
@@ -203,7 +214,7 @@ def line_of(tree: Node, path: str, name: str) -> str:
     return f"{name} line {node.line}"
 
 
-def _problems(root: Path, competition: Competition, tree: Node) -> Iterator[Problem]:
+def _problems(root: Path, competition: Competition, tree: Node, data_there: bool) -> Iterator[Problem]:
     def where(path: str) -> str:
         return line_of(tree, path, FILE)
 
@@ -216,7 +227,7 @@ def _problems(root: Path, competition: Competition, tree: Node) -> Iterator[Prob
         yield Problem(where("rows.key"), "rows.key: empty", "the columns that name a row")
     if not competition.submission.target:
         yield Problem(where("submission.target"), "submission.target: empty", "the columns to predict")
-    yield from _path_problems(root, competition, where)
+    yield from _path_problems(root, competition, where, data_there)
     yield from _function_problems(root, competition, where)
     yield from _stage_problems(competition, where)
     for name in competition.data:
@@ -249,10 +260,10 @@ def _stage_problems(competition: Competition, where: Any) -> Iterator[Problem]:
                 )
 
 
-def _path_problems(root: Path, competition: Competition, where: Any) -> Iterator[Problem]:
+def _path_problems(root: Path, competition: Competition, where: Any, data_there: bool) -> Iterator[Problem]:
     for number, stage in competition.stages.items():
         # Stage 2 is declared before the host releases it.
-        must_exist = number == "1"
+        must_exist = data_there and number == "1"
         files = {"train": stage.train, "test": stage.test, "sample_submission": stage.sample_submission}
         for part, path in files.items():
             if path is not None:
