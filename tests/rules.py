@@ -42,7 +42,7 @@ HOMES = {
     "kagglesdk": Homes(("host/door.py",)),
     "requests": Homes(("host/",)),
     "starlette": Homes(("host/server.py",)),
-    "uvicorn": Homes(("host/server.py",)),
+    "uvicorn": Homes(("host/server.py",), ("tracking/server.py",)),
     "ray": Homes(("engine/ray_engine.py",)),
     "torch": _TENSORS,
     "lightgbm": _TENSORS,

@@ -20,7 +20,7 @@ from tests.toy import make_workspace
 
 ALL = {
     *("python", "platform", "threads", "memory", "torch", "gpu", "switches", "numeric", "others", "room"),
-    *("locks", "hard links", "clock", "jobs", "leftovers", "mlflow"),
+    *("locks", "hard links", "clock", "jobs", "leftovers", "mlflow", "credentials"),
 }
 
 
@@ -132,3 +132,16 @@ def test_the_store_of_mlflow_is_told_without_mlflow(tmp_path: Path) -> None:
         patch.setenv("MLFLOW_TRACKING_URI", "s3://nowhere")
         (finding,) = store_findings(workspace)
     assert finding.level == "warn"
+
+
+def test_a_bad_token_beside_a_good_key_is_named_as_what_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kaggle.json").write_text('{"username": "ada", "key": "s3cret-of-ada"}')
+    (tmp_path / "kaggle.json").chmod(0o600)
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_0123456789abcdef")
+    told = kagkit(tmp_path, "doctor").out
+    assert "a token from KAGGLE_API_TOKEN; not sent: kaggle.json" in told
+    assert "s3cret-of-ada" not in told
+    assert "KGAT_0123456789abcdef" not in told

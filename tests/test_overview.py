@@ -86,11 +86,14 @@ def test_a_damaged_record_is_told_beside_the_rest(workspace: Workspace) -> None:
 
 
 def test_submissions_of_this_day_count_in_utc(workspace: Workspace) -> None:
-    for told in ("2026-03-01T00:00:01+00:00", "2026-03-02T00:30:00+01:00", "2026-02-28T23:59:00+00:00"):
-        append_json_line(workspace.leaderboard, {"event": "submitted", "time": told})
+    for ref, told in enumerate(
+        ("2026-03-01T00:00:01+00:00", "2026-03-02T00:30:00+01:00", "2026-02-28T23:59:00+00:00")
+    ):
+        append_json_line(workspace.leaderboard, {"event": "submitted", "time": told, "ref": ref})
     append_json_line(workspace.leaderboard, {"event": "intent", "time": "2026-03-01T12:00:00+00:00"})
     told = describe_workspace(workspace, NOW, TOKYO)["submissions"]
-    assert told == {"used_today": 2, "left_today": None}
+    assert (told["used_today"], told["left_today"]) == (2, None)
+    assert told["day_turns"] == {"utc": "2026-03-02T00:00Z", "local": "2026-03-02T09:00+09:00"}
 
 
 def test_a_damaged_ledger_is_refused(workspace: Workspace) -> None:

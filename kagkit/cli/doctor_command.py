@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 kagkit doctor            # each line: ok, warn or wrong, with what to do
+kagkit doctor --online   # is the credential accepted?
 kagkit doctor --json     # to be sent along with a question: no name of a user or machine is in it
 """
 COLOURS = {"ok": "green", "warn": "yellow", "wrong": "red"}
 
 
 @command("doctor", EXAMPLES)
-def doctor(as_json: bool) -> None:
-    """Look at the machine, the installed packages, the disk and the workspace.
+@click.option("--online", is_flag=True, help="Ask Kaggle, too, whether it accepts the credential.")
+def doctor(online: bool, as_json: bool) -> None:
+    """Look at the machine, the installed packages, the disk, the workspace and the credentials.
 
-    Nothing is changed and no network is used. Exit code 4 where something is wrong that keeps kagkit from
-    working; a warning is none.
+    Nothing is changed, no secret is told, and no network is used without --online. Exit code 4 where
+    something is wrong that keeps kagkit from working; a warning is none.
     """
     from dataclasses import asdict
 
     from kagkit.cli.drawing import emit_json
 
     findings = []
-    for finding in _look():
+    for finding in _look(online):
         findings.append(finding)
         if not as_json:
             _draw(finding)
@@ -42,10 +44,11 @@ def doctor(as_json: bool) -> None:
     raise click.exceptions.Exit(4 if wrong else 0)
 
 
-def _look() -> Iterator[Finding]:
+def _look(online: bool) -> Iterator[Finding]:
     """What every probe finds, in the order it is shown; a wing that knows more adds its own."""
     from kagkit.foundation.errors import KagkitError
     from kagkit.foundation.tested import package_findings
+    from kagkit.host.health import credential_findings
     from kagkit.runs.health import disk_findings, leftover_findings, machine_findings
     from kagkit.tracking.health import store_findings
     from kagkit.workspace.layout import find_workspace
@@ -58,6 +61,7 @@ def _look() -> Iterator[Finding]:
     yield from package_findings()
     for probe in (disk_findings, leftover_findings, store_findings):
         yield from probe(workspace)
+    yield from credential_findings(ask=online)
 
 
 def _draw(finding: Finding) -> None:

@@ -49,11 +49,22 @@ def _draw(facts: dict[str, Any]) -> None:
         click.echo(
             f"best {what}: {best[name]['score']:.5f}, {best[name]['run']}" if best[name] else f"no {what}"
         )
-    click.echo(f"submissions today (UTC): {facts['submissions']['used_today']}")
+    _draw_submissions(facts["submissions"])
     for task in facts["tasks"]:
         _draw_task(task)
     disk = facts["disk"]
     click.echo(f"disk: {amount(disk['used'])} used here, {amount(disk['free'])} free")
+
+
+def _draw_submissions(told: dict[str, Any]) -> None:
+    from kagkit.foundation.errors import samples
+
+    left = "" if told["left_today"] is None else f", {told['left_today']} left"
+    turns = told["day_turns"]
+    day = f"the day turns {turns['utc']}, here {turns['local']}"
+    click.echo(f"submissions today: {told['used_today']}{left}; {day}")
+    if told["pending"]:
+        click.echo(f"no score yet: {samples(told['pending'])}; kagkit lb sync")
 
 
 def _draw_task(task: dict[str, Any]) -> None:

@@ -159,8 +159,9 @@ def _send(host: Host, workspace: Workspace, parcel: Parcel, message: str, limits
     except HostError as error:
         add_event(workspace, "refused", facts | {"reason": error.summary})
         return _short_of(parcel, "refused", error, limits)
-    add_event(workspace, "submitted", facts | {"sha256": parcel.sha256, "ref": ref})
     left = None if limits.left is None else limits.left - 1
+    told = {} if left is None else {"left_today": left}
+    add_event(workspace, "submitted", facts | {"sha256": parcel.sha256, "ref": ref} | told)
     return Outcome("submitted", parcel.submission, parcel.sha256, HostSubmission(ref, "PENDING"), left)
 
 

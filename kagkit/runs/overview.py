@@ -9,13 +9,13 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from kagkit.foundation.errors import Problem, ReproductionError
-from kagkit.foundation.files import read_json_lines
 from kagkit.runs.record import Run, experiments_with_runs, read_run, run_folders
 from kagkit.runs.sizes import used_bytes
 from kagkit.runs.unfinished import experiment_of, list_unfinished, seconds_left
 from kagkit.workspace.competition import Stage
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.ledger import read_scores
+from kagkit.workspace.ledger import read_events, read_scores
+from kagkit.workspace.tally import count_submissions
 
 
 def describe_workspace(
@@ -30,8 +30,8 @@ def describe_workspace(
 
     Returns:
         `stage`; `deadlines` by time, each with `left` in seconds, negative once it is over; `submissions`
-        of this day in UTC, `left_today` None where the host's limit is not known; `best` run by `cv` and by
-        `lb`; `tasks` that are not finished; `disk` in bytes; `problems` with records.
+        as `count_submissions` tells them; `best` run by `cv` and by `lb`; `tasks` that are not finished;
+        `disk` in bytes; `problems` with records.
 
     Raises:
         ManifestError: competition.yaml has problems.
@@ -45,7 +45,7 @@ def describe_workspace(
     return {
         "stage": max(there, default=1),
         "deadlines": sorted(_deadlines(stages, now, zone), key=lambda told: str(told["utc"])),
-        "submissions": {"used_today": _submitted_on(workspace, now), "left_today": None},
+        "submissions": count_submissions(read_events(workspace), now, zone),
         "best": {"cv": _best_cv(workspace, runs), "lb": _best_lb(workspace)},
         "tasks": list(_tasks(workspace, now)),
         "disk": {
@@ -78,13 +78,6 @@ def _deadlines(stages: dict[str, Stage], now: datetime, zone: tzinfo | None) -> 
                 "local": time.astimezone(zone).isoformat(timespec="minutes"),
                 "left": round((time - now).total_seconds()),
             }
-
-
-def _submitted_on(workspace: Workspace, now: datetime) -> int:
-    """How many submissions the host got on this day; hosts count days in UTC."""
-    lines = [line for line in read_json_lines(workspace.leaderboard) if isinstance(line, dict)]
-    times = [datetime.fromisoformat(line["time"]) for line in lines if line.get("event") == "submitted"]
-    return sum(time.astimezone(UTC).date() == now.astimezone(UTC).date() for time in times)
 
 
 def _best_cv(workspace: Workspace, runs: list[Run]) -> dict[str, Any] | None:
