@@ -274,6 +274,7 @@ class _Training:
         kept = checkpoints.read()
         if kept is None:
             return
+        refuse_lost(sorted(self._snapshot().keys() - kept.keys()))
         self.model.load_state_dict(kept["model"])
         if self.average is not None:
             self.average.model.load_state_dict(kept["average"])
@@ -281,10 +282,7 @@ class _Training:
         self.scaler.load_state_dict(kept["scaler"])
         self.loss_sum.copy_(kept["loss_sum"])
         self.state = _State(kept["step"], kept["history"], kept["best"])
-        lost = find_changes(kept | {"mark": None}, self._snapshot() | {"mark": None})
-        if lost:
-            problem = Problem(samples(lost), "not as in the checkpoint", hint="use another optimizer")
-            raise RunError("the training cannot go on exactly where it was", [problem])
+        refuse_lost(find_changes(kept | {"mark": None}, self._snapshot() | {"mark": None}))
         if kept["mark"] is not None and self.processes.rank == 0:
             self._tell("rewind", kept["mark"])
 
@@ -318,6 +316,13 @@ class _Training:
         """Call what the task may offer, in the process that speaks for all."""
         offered = getattr(self.task, name, None)
         return offered(*facts) if offered is not None and self.processes.rank == 0 else None
+
+
+def refuse_lost(places: list[str]) -> None:
+    """Refuse to go on where these parts of the state did not come back as they were."""
+    if places:
+        problem = Problem(samples(places), "not as in the checkpoint", hint="use another optimizer")
+        raise RunError("the training cannot go on exactly where it was", [problem])
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
