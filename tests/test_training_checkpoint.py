@@ -192,7 +192,7 @@ def test_an_optimizer_that_keeps_less_than_it_should_is_found(killed: Path) -> N
         return Forgetful(model.parameters(), lr)
 
     adamw.__qualname__ = "adamw"
-    with pytest.raises(RunError, match="optimizer/state/0/exp_avg, .*: not as in the checkpoint"):
+    with pytest.raises(RunError, match=r"optimizer/state/0/exp_avg, .*: not as in the checkpoint"):
         train(killed, plan(optimizer=adamw), Noisy())
 
 

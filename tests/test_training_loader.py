@@ -69,7 +69,7 @@ def test_a_new_sample_leaves_what_is_drawn_for_the_others_as_it_was() -> None:
 
     def drawn(data: Any) -> dict[str, Any]:
         reading = course(data)
-        return {name: batch for name, batch in zip(reading.order_of(0), _each(reading), strict=True)}
+        return dict(zip(reading.order_of(0), _each(reading), strict=True))
 
     def _each(reading: Course) -> Iterator[Any]:
         for name in reading.order_of(0):

@@ -31,7 +31,6 @@ from tests.training_toy import (
     validate,
 )
 
-
 # Torch advises fewer workers where there are few cores.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
@@ -165,7 +164,8 @@ def test_batch_norm_is_recomputed_as_the_mean_over_batches() -> None:
     recompute_batchnorm(model, [INPUTS[:20], INPUTS[20:40]], model)
     means = torch.stack([INPUTS[:20].mean(0), INPUTS[20:40].mean(0)])
     torch.testing.assert_close(model[0].running_mean, means.mean(0))
-    assert model.training and model[0].momentum == 0.1
+    assert model.training
+    assert model[0].momentum == 0.1
 
 
 def test_recomputed_statistics_fit_the_weights_that_are_kept(tmp_path: Path) -> None:

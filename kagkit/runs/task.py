@@ -91,12 +91,13 @@ class Task:
         """Forget the numbers logged after a mark, when going on from its checkpoint: they will come again.
 
         Args:
-            mark: What `mark()` said when the checkpoint was written. When a task began anew stays told.
+            mark: What `mark()` said when the checkpoint was written; 0 where there is none. Other events,
+                such as when the task was started, stay.
         """
-        told = self._events.read_bytes()
-        lines = told[mark:].splitlines(keepends=True)
-        kept = [line for line in lines if _is_event(line, ("started", "finished"))]
-        write_file(self._events, told[:mark] + b"".join(kept))
+        told = self._events.read_bytes() if self._events.exists() else b""
+        kept = [line for line in told[mark:].splitlines(keepends=True) if not _comes_again(line)]
+        if told[mark:] != b"".join(kept):
+            write_file(self._events, told[:mark] + b"".join(kept))
 
     def _get_rows(self, which: str) -> pd.DataFrame:
         if self._rows is None:
@@ -104,8 +105,8 @@ class Task:
         return self._rows(which)
 
 
-def _is_event(line: bytes, names: tuple[str, ...]) -> bool:
+def _comes_again(line: bytes) -> bool:
     try:
-        return json.loads(line)["event"] in names
+        return json.loads(line)["event"] in ("log", "progress")
     except ValueError:  # a kill cut it off
-        return False
+        return True
