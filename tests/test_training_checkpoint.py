@@ -15,7 +15,7 @@ import torch
 
 from kagkit.foundation.errors import RunError
 from kagkit.foundation.files import read_json, read_json_lines
-from kagkit.training import checkpoint
+from kagkit.training import Table, checkpoint
 from kagkit.training.checkpoint import Checkpoints
 from tests import training_toy as toy
 from tests.training_toy import TABLE, Noisy, digest, dying_at, exit_codes, plan, train
@@ -202,7 +202,7 @@ def test_a_checkpoint_of_another_training_is_refused(killed: Path) -> None:
     assert [problem.where for problem in told.value.problems] == ["ema", "lr"]
     assert "lr: 0.02 in the checkpoint; expected 0.5, as now" in str(told.value)
     with pytest.raises(RunError, match="samples: "):
-        train(killed, plan(), toy.Table(toy.KEYS[1:], toy.INPUTS[1:], toy.WANTED[1:]))
+        train(killed, plan(), Table(toy.KEYS[1:], toy.INPUTS[1:], toy.WANTED[1:]))
 
 
 def test_two_trainings_of_a_task_want_two_names(tmp_path: Path) -> None:

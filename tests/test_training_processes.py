@@ -21,7 +21,7 @@ from tests.training_toy import Noisy, digest, dying_at, exit_codes, loss, make_t
 JUDGED = {"monitor": "valid_loss", "greater_is_better": False, "best": 2}
 
 
-def together(action: Callable[[Any], None], last: Any = loss) -> list[int | None]:
+def together(action: Callable[[Any], Any], last: Any = loss) -> list[int | None]:
     """Do an action in two processes as torchrun starts them; the second one computes its loss by `last`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -42,7 +42,7 @@ TABLE = Table(KEYS, INPUTS, WANTED)
 torch.optim.SGD([INPUTS.clone()])
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     """A net with all that has a state of its own: batch norm, dropout, a tied weight."""
     torch.manual_seed(7)
     net = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Dropout(0.2), nn.Linear(6, 6))
@@ -74,7 +74,13 @@ def validate(model: nn.Module) -> dict[str, float]:
 
 
 def plan(**changes: Any) -> Plan:
-    usual = {"epochs": 4, "batch_size": 8, "lr": 0.02, "validate": validate, "checkpoint_seconds": 0.0}
+    usual: dict[str, Any] = {
+        "epochs": 4,
+        "batch_size": 8,
+        "lr": 0.02,
+        "validate": validate,
+        "checkpoint_seconds": 0.0,
+    }
     return Plan(**(usual | changes))
 
 

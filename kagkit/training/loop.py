@@ -13,18 +13,19 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from kagkit.foundation.errors import Problem, RunError, did_you_mean, samples
+from kagkit.foundation.errors import Problem, RunError, samples
 from kagkit.foundation.files import digest_of
 from kagkit.training.averaging import MovingAverage, average_weights, recompute_batchnorm
 from kagkit.training.checkpoint import Checkpoints
 from kagkit.training.datasets import Samples
+from kagkit.training.judging import Kept, best_epoch, has_stalled, keep_best
 from kagkit.training.loader import Course, Part
 from kagkit.training.plan import PRECISIONS, Plan
 from kagkit.training.processes import Processes
 from kagkit.training.schedules import rate_of
 from kagkit.training.streams import seed_globals
 from kagkit.training.trees import find_changes
-from kagkit.training.weights import copy_tensors, digest_weights
+from kagkit.training.weights import digest_weights
 
 Loss = Callable[[nn.Module, Any], torch.Tensor]
 EARLY = 0.1  # at the end of an epoch a checkpoint is due after this share of its time
@@ -65,7 +66,7 @@ class _State:
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
-    best: list[dict[str, Any]] = field(default_factory=list)  # epoch, value, weights: the best first
+    best: list[Kept] = field(default_factory=list)
 
 
 def fit(task: Seeded, model: nn.Module, data: Samples, loss: Loss, plan: Plan) -> Outcome:
@@ -137,7 +138,7 @@ class _Training:
         self._finish()
         if checkpoints is not None:
             _finished.add(checkpoints.folder)
-        return Outcome(tuple(self.state.history), self._best_epoch(), self.state.step)
+        return Outcome(tuple(self.state.history), best_epoch(self.plan, self.state.history), self.state.step)
 
     # --- a step ---
 
@@ -150,7 +151,7 @@ class _Training:
         loss = torch.zeros((), device=self.device)
         for part in parts:
             with self._autocast():
-                value = self.loss(self.model, to_device(part.batch, self.device)) * part.share
+                value = self.loss(self.model, _to_device(part.batch, self.device)) * part.share
             self.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
             loss += value.detach()
         loss = self.processes.sum_gradients(self.model.parameters(), loss)
@@ -192,42 +193,12 @@ class _Training:
         values = dict(zip(values, numbers.tolist(), strict=True))
         self.state.history.append(values)
         self._log(epoch, values)
-        self._keep_best(epoch)
-
-    def _keep_best(self, epoch: int) -> None:
-        if not self.plan.best:
-            return
-        weights = copy_tensors(self._weights())
-        entry = {"epoch": epoch, "value": self._monitored(epoch), "weights": weights}
-        ranked = sorted([*self.state.best, entry], key=lambda one: (-self._merit(one["value"]), one["epoch"]))
-        self.state.best = ranked[: self.plan.best]
-
-    def _monitored(self, epoch: int) -> float:
-        values, name = self.state.history[epoch], self.plan.monitor
-        if name not in values:
-            hint = did_you_mean(str(name), list(values))
-            problem = Problem("monitor", f"{name}: validate gives no such number", hint=hint)
-            raise RunError("there is nothing to monitor", [problem])
-        return values[name]
-
-    def _merit(self, value: float) -> float:
-        """A value so that greater is better, and what is not a number is worst."""
-        if value != value:
-            return float("-inf")
-        return value if self.plan.greater_is_better else -value
-
-    def _best_epoch(self) -> int | None:
-        if self.plan.monitor is None or not self.state.history:
-            return None
-        merits = [self._merit(self._monitored(epoch)) for epoch in range(len(self.state.history))]
-        return merits.index(max(merits))
+        if self.plan.best:
+            self.state.best = keep_best(self.plan, self.state.best, self.state.history, self._weights())
 
     def _is_over(self) -> bool:
         """Whether all steps are made, or too many epochs brought nothing better."""
-        if self.state.step == self.course.steps:
-            return True
-        best, patience = self._best_epoch(), self.plan.patience
-        return best is not None and patience is not None and len(self.state.history) - 1 - best >= patience
+        return self.state.step == self.course.steps or has_stalled(self.plan, self.state.history)
 
     # --- the state ---
 
@@ -274,7 +245,7 @@ class _Training:
         kept = checkpoints.read()
         if kept is None:
             return
-        refuse_lost(sorted(self._snapshot().keys() - kept.keys()))
+        _refuse_lost(sorted(self._snapshot().keys() - kept.keys()))
         self.model.load_state_dict(kept["model"])
         if self.average is not None:
             self.average.model.load_state_dict(kept["average"])
@@ -282,7 +253,7 @@ class _Training:
         self.scaler.load_state_dict(kept["scaler"])
         self.loss_sum.copy_(kept["loss_sum"])
         self.state = _State(kept["step"], kept["history"], kept["best"])
-        refuse_lost(find_changes(kept | {"mark": None}, self._snapshot() | {"mark": None}))
+        _refuse_lost(find_changes(kept | {"mark": None}, self._snapshot() | {"mark": None}))
         if kept["mark"] is not None and self.processes.rank == 0:
             self._tell("rewind", kept["mark"])
 
@@ -306,7 +277,7 @@ class _Training:
     def _first_epoch(self) -> Iterator[Any]:
         steps = self.course.run_from(0, self.course.steps_per_epoch)
         for part in itertools.chain.from_iterable(steps):
-            yield to_device(part.batch, self.device)
+            yield _to_device(part.batch, self.device)
 
     def _log(self, step: int, values: Mapping[str, float]) -> None:
         if self.processes.rank == 0 and hasattr(self.task, "log"):
@@ -318,21 +289,21 @@ class _Training:
         return offered(*facts) if offered is not None and self.processes.rank == 0 else None
 
 
-def refuse_lost(places: list[str]) -> None:
+def _refuse_lost(places: list[str]) -> None:
     """Refuse to go on where these parts of the state did not come back as they were."""
     if places:
         problem = Problem(samples(places), "not as in the checkpoint", hint="use another optimizer")
         raise RunError("the training cannot go on exactly where it was", [problem])
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
+def _to_device(batch: Any, device: torch.device) -> Any:
     """A batch with its tensors on a device, whatever lists, tuples and mappings it is made of."""
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
-        return {name: to_device(part, device) for name, part in batch.items()}
+        return {name: _to_device(part, device) for name, part in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(to_device(part, device) for part in batch))
+        return type(batch)(*(_to_device(part, device) for part in batch))
     if isinstance(batch, list | tuple):
-        return type(batch)(to_device(part, device) for part in batch)
+        return type(batch)(_to_device(part, device) for part in batch)
     return batch
