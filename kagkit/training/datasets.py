@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from typing import Any, Protocol
 
 import torch
@@ -41,7 +41,7 @@ class Table:
 
     Example:
         >>> table = Table(["a", "b", "c"], torch.arange(3), torch.zeros(3, 2))
-        >>> table.batch(["c", "a"])[0].tolist()
+        >>> table.take(table.rows_of(["c", "a"]))[0].tolist()
         [2, 0]
     """
 
@@ -57,9 +57,12 @@ class Table:
             raise DataError("keys and tensors do not fit", problems)
         self._rows = {key: row for row, key in enumerate(self.keys)}
 
-    def batch(self, keys: Sequence[Hashable]) -> tuple[torch.Tensor, ...]:
-        """The rows of these keys, in their order."""
-        rows = torch.tensor([self._rows[key] for key in keys])
+    def rows_of(self, keys: Iterable[Hashable]) -> torch.Tensor:
+        """The rows of keys, in their order."""
+        return torch.tensor([self._rows[key] for key in keys])
+
+    def take(self, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """A batch: these rows of each tensor."""
         return tuple(tensor[rows] for tensor in self.tensors)
 
     def read(self, key: Hashable) -> tuple[torch.Tensor, ...]:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from collections.abc import Iterator
+from itertools import accumulate, chain, groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from kagkit.foundation.errors import Problem, RunError, error_from_json
-from kagkit.foundation.seeds import draws
+from kagkit.foundation.seeds import stream
 from kagkit.training.datasets import Samples, Table, spell_keys
 from kagkit.training.plan import Plan
 from kagkit.training.processes import Processes
 from kagkit.training.streams import seed_globals
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What goes through the model at once.
 
     Attributes:
@@ -37,12 +35,19 @@ class Part:
     parts: int
 
 
-@dataclass(frozen=True)
-class _Request:
-    epoch: int
-    names: tuple[str, ...]
+class _Cut(NamedTuple):
+    """Where a part begins and ends in the order of its epoch."""
+
+    start: int
+    end: int
     share: float
     parts: int
+
+
+class _Request(NamedTuple):
+    epoch: int
+    names: list[str]
+    cut: _Cut
 
 
 class Course:
@@ -80,8 +85,9 @@ class Course:
 
     def order_of(self, epoch: int) -> list[str]:
         """All keys, spelled, in the order of an epoch; where they stand in a table does not matter."""
-        names = list(self.keys)
-        return [names[place] for place in np.argsort(draws(names, "order", self.seed, epoch), kind="stable")]
+        names = list(self.keys)  # sorted
+        drawn = stream("order", self.seed, epoch).random(len(names))
+        return [names[place] for place in np.argsort(drawn, kind="stable").tolist()]
 
     def run_from(self, step: int, stop: int | None = None) -> Iterator[list[Part]]:
         """Load the parts of each step of this process, from a step on.
@@ -89,37 +95,49 @@ class Course:
         Raises:
             RunError: A sample cannot be read; it says which.
         """
-        requests = _Requests(self, step, self.steps if stop is None else stop)
-        reading = _Reading(self.samples, self.keys, self.seed)
-        if self.plan.workers and not isinstance(self.samples, Table):
+        steps = range(step, self.steps if stop is None else stop)
+        if isinstance(self.samples, Table):
+            yield from self._index(self.samples, steps)
+            return
+        requests, reading = _Requests(self, steps), _Reading(self.samples, self.keys, self.seed)
+        if self.plan.workers:
             loaded = _load_aside(reading, requests, self.plan.workers)
         else:
             loaded = (reading[request] for request in requests)
         for first in map(_checked, loaded):
             yield [first, *(_checked(next(loaded)) for _ in range(first.parts - 1))]
 
-    def requests_of(self, step: int, order: list[str]) -> list[_Request]:
-        """What this process loads for a step: its share of the batch, cut into parts."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        batch = order[place * self.plan.batch_size : (place + 1) * self.plan.batch_size]
-        mine = _split(batch, self.processes.world)[self.processes.rank]
-        parts = _split(mine, min(self.plan.accumulate, len(mine)))
-        return [_Request(epoch, tuple(part), len(part) / len(batch), len(parts)) for part in parts]
+    def epochs_of(self, steps: range) -> Iterator[tuple[int, list[list[_Cut]]]]:
+        """The epochs that steps belong to, each with the parts of those steps for this process."""
+        for epoch, members in groupby(steps, lambda step: step // self.steps_per_epoch):
+            yield epoch, [self._cuts_of(step % self.steps_per_epoch) for step in members]
+
+    def _cuts_of(self, place: int) -> list[_Cut]:
+        """The parts of the batch at a place in its epoch."""
+        start = place * self.plan.batch_size
+        end = min(start + self.plan.batch_size, len(self.keys))
+        mine = _split(start, end, self.processes.world)[self.processes.rank]
+        parts = _split(*mine, min(self.plan.accumulate, mine[1] - mine[0]))
+        return [_Cut(first, last, (last - first) / (end - start), len(parts)) for first, last in parts]
+
+    def _index(self, table: Table, steps: range) -> Iterator[list[Part]]:
+        for epoch, batches in self.epochs_of(steps):
+            rows = table.rows_of(self.keys[name] for name in self.order_of(epoch))
+            for cuts in batches:
+                yield [Part(table.take(rows[cut.start : cut.end]), cut.share, cut.parts) for cut in cuts]
 
 
 class _Requests:
-    """The requests of a course, one after another; it is a torch sampler."""
+    """What to load for steps, one part after another; it is a torch sampler."""
 
-    def __init__(self, course: Course, start: int, stop: int) -> None:
-        self.course, self.start, self.stop = course, start, stop
+    def __init__(self, course: Course, steps: range) -> None:
+        self.course, self.steps = course, steps
 
     def __iter__(self) -> Iterator[_Request]:
-        epoch, order = -1, list[str]()
-        for step in range(self.start, self.stop):
-            if step // self.course.steps_per_epoch != epoch:
-                epoch = step // self.course.steps_per_epoch
-                order = self.course.order_of(epoch)
-            yield from self.course.requests_of(step, order)
+        for epoch, batches in self.course.epochs_of(self.steps):
+            order = self.course.order_of(epoch)
+            for cut in chain.from_iterable(batches):
+                yield _Request(epoch, order[cut.start : cut.end], cut)
 
 
 def _load_aside(reading: _Reading, requests: _Requests, workers: int) -> Iterator[Any]:
@@ -137,10 +155,11 @@ def _load_aside(reading: _Reading, requests: _Requests, workers: int) -> Iterato
     return iter(loader)
 
 
-def _split(names: Sequence[str], count: int) -> list[Sequence[str]]:
-    """As many pieces, in order, whose sizes differ by one at most, the larger ones first."""
-    ends = [0, *accumulate(len(names) // count + (place < len(names) % count) for place in range(count))]
-    return [names[start:end] for start, end in pairwise(ends)]
+def _split(start: int, end: int, count: int) -> list[tuple[int, int]]:
+    """As many ranges, in order, whose sizes differ by one at most, the larger ones first."""
+    size, larger = divmod(end - start, count)
+    ends = accumulate((size + (place < larger) for place in range(count)), initial=start)
+    return list(pairwise(ends))
 
 
 class _Reading(Dataset[Any]):
@@ -150,9 +169,6 @@ class _Reading(Dataset[Any]):
         self.samples, self.keys, self.seed = samples, keys, seed
 
     def __getitem__(self, request: _Request) -> Part | dict[str, Any]:
-        if isinstance(self.samples, Table):
-            batch = self.samples.batch([self.keys[name] for name in request.names])
-            return Part(batch, request.share, request.parts)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # as in a worker: the number of threads changes the order of sums
         try:
@@ -170,7 +186,7 @@ class _Reading(Dataset[Any]):
                 traceback.print_exc()
                 return _failure(name, error)
         collate = getattr(self.samples, "collate", default_collate)
-        return Part(collate(found), request.share, request.parts)
+        return Part(collate(found), request.cut.share, request.cut.parts)
 
 
 def _failure(name: str, error: Exception) -> dict[str, Any]:

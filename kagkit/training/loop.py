@@ -148,12 +148,8 @@ class _Training:
         rate = rate_of(plan.curve, plan.warmup, state.step, self.course.steps)
         for group, largest in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = largest * rate
-        loss = torch.zeros((), device=self.device)
-        for part in parts:
-            with self._autocast():
-                value = self.loss(self.model, _to_device(part.batch, self.device)) * part.share
-            self.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
-            loss += value.detach()
+        losses = [self._take_in(part) for part in parts]
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         loss = self.processes.sum_gradients(self.model.parameters(), loss)
         if plan.clip is not None:
             self.scaler.unscale_(self.optimizer)
@@ -169,6 +165,15 @@ class _Training:
         if plan.log_every and state.step % plan.log_every == 0:
             self._log(state.step, {"loss": float(loss), "lr": plan.lr * rate})
         self._tell("progress", state.step, self.course.steps)
+
+    def _take_in(self, part: Part) -> torch.Tensor:
+        """Add a part's share to the gradients; its share of the loss."""
+        with self._autocast():
+            loss = self.loss(self.model, _to_device(part.batch, self.device))
+        if part.share != 1:
+            loss = loss * part.share
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def _autocast(self) -> Any:
         if self.plan.precision == "float32":
