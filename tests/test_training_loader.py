@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kagkit.foundation.errors import DataError, RunError
+from kagkit.foundation.seeds import seed_of
 from kagkit.training import Plan, Table
 from kagkit.training.datasets import spell_keys
 from kagkit.training.loader import Course
@@ -73,7 +74,7 @@ def test_a_new_sample_leaves_what_is_drawn_for_the_others_as_it_was() -> None:
 
     def _each(reading: Course) -> Iterator[Any]:
         for name in reading.order_of(0):
-            seed_globals("sample", 0, 0, name)
+            seed_globals(seed_of("sample", 0, 0, name))
             yield random.random(), float(np.random.rand()), float(torch.rand(1))  # noqa: NPY002
 
     old, new = drawn(Noisy()), drawn(More())

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from kagkit.foundation.errors import Problem, RunError, error_from_json
-from kagkit.foundation.seeds import stream
+from kagkit.foundation.seeds import seed_of, stream
 from kagkit.training.datasets import Samples, Table, spell_keys
 from kagkit.training.plan import Plan
 from kagkit.training.processes import Processes
@@ -179,7 +179,7 @@ class _Reading(Dataset[Any]):
     def _read(self, request: _Request) -> Part | dict[str, Any]:
         found = []
         for name in request.names:
-            seed_globals("sample", self.seed, request.epoch, name)
+            seed_globals(seed_of("sample", self.seed, request.epoch, name))
             try:
                 found.append(self.samples.read(self.keys[name]))
             except Exception as error:

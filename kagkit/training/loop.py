@@ -15,6 +15,7 @@ from torch import nn
 
 from kagkit.foundation.errors import Problem, RunError, samples
 from kagkit.foundation.files import digest_of
+from kagkit.foundation.seeds import seed_of
 from kagkit.training.averaging import MovingAverage, average_weights, recompute_batchnorm
 from kagkit.training.checkpoint import Checkpoints
 from kagkit.training.datasets import Samples
@@ -116,6 +117,7 @@ class _Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.precision == "float16")
         self.loss_sum = torch.zeros((), device=self.device)  # over the epoch's steps
         self.state = _State()
+        self.step_seed = seed_of("step", task.seed, processes.rank)  # of step 0; that of step n is n more
         self.saved = time.monotonic()
 
     def run(self) -> Outcome:
@@ -144,7 +146,7 @@ class _Training:
 
     def _make_step(self, parts: list[Part]) -> None:
         state, plan = self.state, self.plan
-        seed_globals("step", self.task.seed, state.step, self.processes.rank)
+        seed_globals(self.step_seed + state.step)
         rate = rate_of(plan.curve, plan.warmup, state.step, self.course.steps)
         for group, largest in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = largest * rate
@@ -187,7 +189,7 @@ class _Training:
         values = {"train_loss": float(self.loss_sum) / self.course.steps_per_epoch}
         self.loss_sum.zero_()
         if self.plan.validate is not None:
-            seed_globals("validate", self.task.seed, epoch)
+            seed_globals(seed_of("validate", self.task.seed, epoch))
             model = self.average.model if self.average is not None else self.model
             model.eval()
             with torch.no_grad():
@@ -273,11 +275,11 @@ class _Training:
         weights = average_weights([one["weights"] for one in best]) if best else dict(self._weights())
         self.model.load_state_dict(weights)
         if self.plan.recompute_batchnorm:
-            seed_globals("batchnorm", self.task.seed)
+            seed_globals(seed_of("batchnorm", self.task.seed))
             recompute_batchnorm(self.model, self._first_epoch(), lambda batch: self.loss(self.model, batch))
             self.processes.share(self.model.buffers())
         self.model.eval()
-        seed_globals("end", self.task.seed)
+        seed_globals(seed_of("end", self.task.seed))
 
     def _first_epoch(self) -> Iterator[Any]:
         steps = self.course.run_from(0, self.course.steps_per_epoch)
@@ -303,6 +305,8 @@ def _refuse_lost(places: list[str]) -> None:
 
 def _to_device(batch: Any, device: torch.device) -> Any:
     """A batch with its tensors on a device, whatever lists, tuples and mappings it is made of."""
+    if device.type == "cpu":
+        return batch
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
