@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from kagkit.foundation.environment import fingerprint, numeric_environment
+from kagkit.foundation.environment import fingerprint, library_builds, numeric_environment
 
 TOLD = """
 import json, sys
@@ -63,3 +63,21 @@ def test_every_numeric_library_gets_the_same_number_of_threads(determinism: str)
     assert threads == {"3"}
     assert variables["PYTHONHASHSEED"] == "0"
     assert ("CUBLAS_WORKSPACE_CONFIG" in variables) == (determinism == "exact")
+
+
+def test_builds_are_told_of_what_is_imported_and_hold_no_path() -> None:
+    import torch
+
+    told = library_builds()
+    assert told["numpy"]["version"] == __import__("numpy").__version__
+    assert told["torch"]["version"] == torch.__version__
+    assert told["torch"]["threads"] == torch.get_num_threads()
+    assert not [word for word in leaves(told) if "/" in word]
+
+
+def test_builds_import_nothing() -> None:
+    told = TOLD.replace("fingerprint", "library_builds")
+    assert (
+        subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
+        == "{}\n"
+    )

@@ -66,6 +66,39 @@ def test_an_error_in_a_users_file_is_told_with_its_line(folder: Path) -> None:
     assert problem.hint == "read runs/.work/key/log.txt"
 
 
+UNREPEATABLE = """
+import torch
+
+
+def fit():
+    torch.use_deterministic_algorithms(True)
+    try:
+        torch.zeros(4).put_(torch.tensor([0, 1]), torch.ones(2))
+    finally:
+        torch.use_deterministic_algorithms(False)
+"""
+
+
+def test_an_operation_that_cannot_be_exact_is_named_with_its_line(folder: Path) -> None:
+    root = folder.parents[2]
+    (root / "chance.py").write_text(UNREPEATABLE)
+    assert guard(import_function(root, "chance:fit"), root, folder, WHAT) == 1
+    told = reason_of(folder, WHAT, "")
+    assert told.summary == f"{WHAT} cannot be exact"
+    (problem,) = told.problems
+    assert problem.where == "chance.py line 8"
+    assert problem.found == "put_ cannot repeat exactly on this device"
+    assert "determinism: seeded" in problem.hint
+
+
+def test_a_product_by_cublas_that_cannot_be_exact_is_named(folder: Path) -> None:
+    words = (
+        "Deterministic behavior was enabled, but this operation is not deterministic because it uses CuBLAS"
+    )
+    with pytest.raises(RunError, match="a matrix product by cuBLAS cannot repeat exactly"):
+        raise _fail(folder, RuntimeError(words))
+
+
 @pytest.mark.parametrize(
     ("error", "found"),
     [

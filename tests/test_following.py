@@ -31,6 +31,17 @@ def test_each_line_is_told_once_and_only_the_newest(events: Path) -> None:
     assert follower.progress(events) == (3.0, 10.0)
 
 
+def test_a_task_that_forgets_what_it_told_is_followed_further(events: Path) -> None:
+    follower = Follower()
+    events.write_text(_line(1) + _line(2) + _line(3))
+    assert follower.progress(events) == (3.0, 10.0)
+    events.write_text(_line(1))
+    assert follower.progress(events) is None
+    with events.open("a") as stream:
+        stream.write(_line(2))
+    assert follower.progress(events) == (2.0, 10.0)
+
+
 def test_a_line_is_read_when_it_is_whole(events: Path) -> None:
     follower, text = Follower(), _line(4)
     events.write_text(text[:9])

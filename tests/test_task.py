@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kagkit.foundation.files import read_json_lines
+from kagkit.foundation.files import append_json_line, read_json_lines
 from kagkit.runs.task import Task
 
 
@@ -66,3 +66,27 @@ def test_a_loss_that_is_no_number_is_logged_and_ends_no_training(loss: float, tm
     task.log(step=7, loss=loss)
     (told,) = read_json_lines(tmp_path / "events.jsonl")
     assert told == {"event": "log", "step": 7, "values": {"loss": str(loss)}}
+
+
+def test_what_was_logged_after_a_mark_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    append_json_line(events, {"event": "started", "time": 1})
+    task = Task(events)
+    task.log(step=0, loss=0.5)
+    mark = task.mark()
+    task.log(step=1, loss=0.4)
+    task.progress(1, 2)
+    append_json_line(events, {"event": "started", "time": 2})
+    with events.open("a") as stream:
+        stream.write('{"event": "lo')
+    task.rewind(mark)
+    task.log(step=1, loss=0.4)
+    told = [(event["event"], event.get("step"), event.get("time")) for event in read_json_lines(events)]
+    assert told == [("started", None, 1), ("log", 0, None), ("started", None, 2), ("log", 1, None)]
+
+
+def test_a_task_that_told_nothing_has_nothing_to_forget(tmp_path: Path) -> None:
+    task = Task(tmp_path / "events.jsonl")
+    assert task.mark() == 0
+    task.rewind(0)
+    assert not (tmp_path / "events.jsonl").exists()

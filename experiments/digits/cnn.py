@@ -1,11 +1,11 @@
 """A small convolutional network: unlike the trees it knows which pixels are neighbours."""
 
-import math
-
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
+
+from kagkit.training import Plan, Table, fit, save_weights
 
 
 def images(rows):
@@ -30,6 +30,11 @@ def network(width):
     )
 
 
+def loss(model, batch):
+    inputs, labels = batch
+    return nn.functional.cross_entropy(model(inputs), labels)
+
+
 def probabilities(model, rows):
     model.eval()
     with torch.inference_mode():
@@ -37,31 +42,16 @@ def probabilities(model, rows):
 
 
 def train(task, *, width=32, epochs=12, batch=64, lr=3e-3):
-    inputs, labels = images(task.train_rows), torch.tensor(task.train_rows["Label"].to_numpy())
+    rows, held_out = task.train_rows, task.valid_rows
+
+    def validate(model):
+        guesses = probabilities(model, held_out).argmax(axis=1)
+        return {"valid_accuracy": (guesses == held_out["Label"]).mean()} if len(held_out) else {}
+
     model = network(width)  # its first weights depend on task.seed alone: kagkit has seeded torch
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
-    steps = math.ceil(len(inputs) / batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, epochs=epochs, steps_per_epoch=steps)
-    # A generator of its own: another dropout layer does not change the order of the images.
-    shuffling = torch.Generator().manual_seed(task.seed)
-
-    for epoch in range(epochs):
-        model.train()
-        total = 0.0
-        for chosen in torch.randperm(len(inputs), generator=shuffling).split(batch):
-            loss = nn.functional.cross_entropy(model(inputs[chosen]), labels[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(chosen)
-        task.log(step=epoch, train_loss=total / len(inputs))
-        if len(task.valid_rows):  # none are held out with `fit: full`
-            guesses = probabilities(model, task.valid_rows).argmax(axis=1)
-            task.log(step=epoch, valid_accuracy=(guesses == task.valid_rows["Label"]).mean())
-        task.progress(epoch + 1, epochs)
-
-    save_file(model.state_dict(), task.out / "model.safetensors")
+    data = Table(rows.index, images(rows), torch.tensor(rows["Label"].to_numpy()))
+    fit(task, model, data, loss, Plan(epochs=epochs, batch_size=batch, lr=lr, validate=validate))
+    save_weights(model, task.out / "model.safetensors")
 
 
 def load(task, *, width=32):

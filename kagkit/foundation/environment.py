@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from functools import cache
 from typing import Any
@@ -83,6 +84,48 @@ def device_name() -> str:
     if torch is None or not os.environ.get("CUDA_VISIBLE_DEVICES") or not torch.cuda.is_available():
         return "cpu"
     return str(torch.cuda.get_device_name(0))
+
+
+def library_builds() -> dict[str, Any]:
+    """How numpy and torch were built and are switched in this process, as far as it has imported them.
+
+    Returns:
+        Plain data, such as the versions of MKL and oneDNN, the instruction set torch uses, its threads and
+        deterministic switches; for a GPU its name, driver and cuDNN. Other builds, other last bits.
+    """
+    found: dict[str, Any] = {}
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is not None:
+        blas = numpy.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+        found["numpy"] = {"version": numpy.__version__, "blas": f"{blas.get('name')} {blas.get('version')}"}
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        found["torch"] = _torch_build(torch)
+    return found
+
+
+def _torch_build(torch: Any) -> dict[str, Any]:
+    built = torch.__config__.show()
+    versions = {"mkl": r"Math Kernel Library Version (\S+)", "onednn": r"MKL-DNN (\S+)"}
+    matches = {name: re.search(pattern, built) for name, pattern in versions.items()}
+    found = {
+        "version": str(torch.__version__),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn_tf32": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+    } | {name: match[1] if match else None for name, match in matches.items()}
+    if device_name() != "cpu":
+        found["gpu"] = {
+            "name": device_name(),
+            "driver": torch._C._cuda_getDriverVersion(),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
+    return found
 
 
 def _processor() -> str:

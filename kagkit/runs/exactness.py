@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from typing import Any
 
@@ -33,3 +34,26 @@ def prepare_numerics(seed: int, threads: int, determinism: str) -> None:
             torch.use_deterministic_algorithms(mode=True)
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+
+
+def inexact_operation(error: Exception) -> str | None:
+    """The operation that torch refused because it cannot repeat; None where the error is another one.
+
+    Args:
+        error: What a recipe raised.
+
+    References:
+        The two messages of `torch.use_deterministic_algorithms`: of an operation, and of cuBLAS.
+
+    Example:
+        >>> words = "put_ does not have a deterministic implementation, but you set 'torch..."
+        >>> inexact_operation(RuntimeError(words))
+        'put_'
+    """
+    if not isinstance(error, RuntimeError):
+        return None
+    named = re.match(r"(\S+) does not have a deterministic implementation", str(error))
+    if named:
+        return named[1]
+    is_cublas = "operation is not deterministic because it uses CuBLAS" in str(error)
+    return "a matrix product by cuBLAS" if is_cublas else None

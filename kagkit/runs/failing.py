@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kagkit.foundation.errors import KagkitError, Problem, RunError, error_from_json, samples
 from kagkit.foundation.files import read_json, told_when_unwritable, write_json
+from kagkit.runs.exactness import inexact_operation
 
 REASON = "error.json"
 LOG = "log.txt"
@@ -155,6 +156,11 @@ def _explain(root: Path, folder: Path, what: str, error: Exception) -> KagkitErr
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename.startswith(f"{root}{os.sep}") and "site-packages" not in frame.filename:
             where = f"{Path(frame.filename).relative_to(root).as_posix()} line {frame.lineno}"
+    operation = inexact_operation(error)
+    if operation is not None:
+        hint = "use another operation; or `determinism: seeded`, which promises no equal weights"
+        problem = Problem(where, f"{operation} cannot repeat exactly on this device", hint=hint)
+        return RunError(f"{what} cannot be exact", [problem])
     words = str(error).splitlines()
     found = f"{type(error).__name__}: {words[0]}" if words else type(error).__name__
     log = (folder / LOG).relative_to(root).as_posix()

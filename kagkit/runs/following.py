@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +28,14 @@ class Follower:
         newest = None
         try:
             with events.open("rb") as stream:
-                stream.seek(self._offsets.get(events, 0))
+                # A task that goes on from a checkpoint forgets what it told after it.
+                start = min(self._offsets.get(events, 0), stream.seek(0, os.SEEK_END))
+                stream.seek(start)
                 text = stream.read()
         except OSError:
             return None
         whole = text[: text.rfind(b"\n") + 1]
-        self._offsets[events] = self._offsets.get(events, 0) + len(whole)
+        self._offsets[events] = start + len(whole)
         for line in whole.splitlines():
             try:
                 event = json.loads(line)

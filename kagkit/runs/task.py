@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kagkit.foundation.files import append_json_line
+from kagkit.foundation.files import append_json_line, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,30 @@ class Task:
             self._told = now
             append_json_line(self._events, {"event": "progress", "done": float(done), "total": float(total)})
 
+    def mark(self) -> int:
+        """A place in what this task has told so far, to be kept in a checkpoint."""
+        return self._events.stat().st_size if self._events.exists() else 0
+
+    def rewind(self, mark: int) -> None:
+        """Forget the numbers logged after a mark, when going on from its checkpoint: they will come again.
+
+        Args:
+            mark: What `mark()` said when the checkpoint was written; 0 where there is none. Other events,
+                such as when the task was started, stay.
+        """
+        told = self._events.read_bytes() if self._events.exists() else b""
+        kept = [line for line in told[mark:].splitlines(keepends=True) if not _comes_again(line)]
+        if told[mark:] != b"".join(kept):
+            write_file(self._events, told[:mark] + b"".join(kept))
+
     def _get_rows(self, which: str) -> pd.DataFrame:
         if self._rows is None:
             raise AttributeError(f"{which}_rows: only train sees rows with targets")
         return self._rows(which)
+
+
+def _comes_again(line: bytes) -> bool:
+    try:
+        return json.loads(line)["event"] in ("log", "progress")
+    except ValueError:  # a kill cut it off
+        return True

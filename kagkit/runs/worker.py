@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kagkit.foundation.environment import device_name, fingerprint
+from kagkit.foundation.environment import device_name, fingerprint, library_builds
 from kagkit.foundation.errors import Problem, ReproductionError, RunError
 from kagkit.foundation.files import append_json_line, digest_of, held, told_when_unwritable, write_json
 from kagkit.runs.exactness import prepare_numerics
@@ -33,6 +33,7 @@ from kagkit.runs.store import (
     set_aside,
     verify_task,
 )
+from kagkit.runs.task import Task
 from kagkit.runs.watching import ReadWatch
 from kagkit.workspace.commands import CommandRecipe, read_stated
 from kagkit.workspace.layout import Workspace
@@ -71,6 +72,8 @@ def do_task(spec_path: str) -> int:
 
 def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     events = work / "events.jsonl"
+    if not any((work / "checkpoint").glob("*")):  # all that an earlier attempt logged will come again
+        Task(events).rewind(0)
     started = time.time()
     write_json(work / "holder.json", {"pid": os.getpid()})
     source = read_stated(workspace.root, spec)
@@ -86,6 +89,7 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     _verify_inputs(handing)
     watch.start()
     recipe = open_recipe(source, spec)
+    append_json_line(events, {"event": "numerics"} | library_builds())
     _refuse_other_code(source, spec)
     contents = STEPS[spec.kind](recipe, spec, handing)
     refuse_changed(workspace.root, spec.declared, spec.label)
