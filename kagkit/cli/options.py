@@ -37,3 +37,17 @@ def show_examples(examples: str) -> str:
     """Worked examples as the end of a help page, line by line."""
     # \b keeps click from filling the lines into a paragraph.
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
+
+
+def numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """The whole numbers of an option such as `--folds 0,1`; None where it was not given.
+
+    Raises:
+        click.UsageError: Something else stands there.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"{option} {text}: not numbers; write {option} 0,1") from None

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kagkit.cli.options import command
+from kagkit.cli.options import command, numbers
 
 EXAMPLES = """
 kagkit run exp001                    # all seeds and folds, what is missing of them
@@ -82,20 +82,9 @@ def _options(given: dict[str, Any], as_json: bool) -> Any:
         return click.confirm(f"This does about {duration(seconds)} of finished work again. Go on?", err=True)
 
     asks = on_terminal() and not given["yes"] and not as_json
-    choice = Choice(
-        _numbers(given["folds"], "--folds"), _numbers(given["seeds"], "--seeds"), _accepted(given)
-    )
+    choice = Choice(numbers(given["folds"], "--folds"), numbers(given["seeds"], "--seeds"), _accepted(given))
     gpus = tuple(given["gpus"].split(",")) if given["gpus"] else None
     return RunOptions(choice, given["restart"], given["dry_run"], gpus, confirm if asks else None)
-
-
-def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.UsageError(f"{option} {text}: not numbers; write {option} 0,1") from None
 
 
 def _accepted(given: dict[str, Any]) -> tuple[str, ...]:
