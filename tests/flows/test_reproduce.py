@@ -54,6 +54,7 @@ def test_a_run_comes_out_the_same_from_each_level_and_nothing_is_changed(toy: Pa
     done = {"predictions": 0, "weights": 4, "scratch": 6}[level]
     assert len(told["compared"]) == done + 4
     assert kept(toy) == before
+    assert not [path for path in (toy / "runs/.work").iterdir() if path.is_dir()]
 
 
 def test_the_run_is_made_of_its_own_code_whatever_the_workspace_has_now(toy: Path) -> None:
