@@ -60,9 +60,18 @@ def test_exact_means_equal() -> None:
     assert not Tier("exact", "", 0.0).holds([Compared("oof", "a", "b", 0.0)])
 
 
-def test_what_moved_is_named_and_packages_can_be_brought_back() -> None:
+def test_what_moved_is_named() -> None:
     then = {"packages": {"numpy": "1", "kagkit": "0.1", "old": "2"}, "switches": {}}
-    now = {"packages": {"numpy": "2", "kagkit": "0.2"}, "switches": {"MKL_CBWR": "AVX2"}}
-    apart = moved(then, now)
-    assert apart["switches.MKL_CBWR"] == (None, "AVX2")
-    assert restoring_command(apart) == "python -m pip install numpy==1 old==2"
+    now = {"packages": {"numpy": "2", "kagkit": "0.1"}, "switches": {"MKL_CBWR": "AVX2"}}
+    expected = {
+        "packages.numpy": ("1", "2"),
+        "packages.old": ("2", None),
+        "switches.MKL_CBWR": (None, "AVX2"),
+    }
+    assert moved(then, now) == expected
+
+
+def test_packages_of_then_can_be_brought_back_and_newer_ones_do_no_harm() -> None:
+    then, now = ["numpy==1", "old==2", "same==3"], ["new==1", "numpy==2", "same==3"]
+    assert restoring_command(then, now) == "python -m pip install numpy==1 old==2"
+    assert restoring_command(then, [*then, "new==1"]) == ""

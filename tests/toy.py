@@ -46,6 +46,7 @@ RECORD: dict[str, Any] = {
     "folds": [],
     "weights": [],
     "tasks": [],
+    "parents": [],
 }
 RECIPE = '''"""Guess 1 where column `a` is above the mean of the rows trained on."""
 

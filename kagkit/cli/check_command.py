@@ -57,7 +57,7 @@ def _check(path: Path) -> KagkitError:
         return ManifestError("", [Problem(str(path), "no such file or folder", hint=hint)])
     workspace = find_workspace(path)
     if path.is_dir() and (path / "record.json").exists():
-        return ReproductionError("", inspect_run(path.resolve()))
+        return ReproductionError("", inspect_run(workspace, path.resolve()))
     if path.is_dir() or path.name == "competition.yaml":
         problems = inspect_workspace(workspace)
         kind = (

@@ -13,6 +13,7 @@ from typing import Any
 from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import import_function
+from kagkit.foundation.environment import installed_packages
 from kagkit.foundation.errors import KagkitError, ReproductionError, RunError
 from kagkit.foundation.files import (
     append_json_line,
@@ -249,6 +250,7 @@ class _Assembly:
             "accepted": spec.accepted,
             "reads": "watched",
             **self._environments(),
+            "environment": installed_packages(),
             "tasks": [
                 {
                     "identity": part.identity,

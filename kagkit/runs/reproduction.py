@@ -130,5 +130,5 @@ def _judge(old: Attempt, new: Attempt, level: Level) -> Reproduction:
         compared=compared,
         first_difference=first_difference(old, new),
         moved=apart,
-        restore=restoring_command(apart),
+        restore=restoring_command(old.run.data["environment"], new.run.data["environment"]),
     )

@@ -66,17 +66,19 @@ def moved(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[An
     return {name: (a.get(name), b.get(name)) for name in sorted(a | b) if a.get(name) != b.get(name)}
 
 
-def restoring_command(apart: Mapping[str, tuple[Any, Any]]) -> str:
-    """The pip command that brings back the packages of then.
+def restoring_command(then: Sequence[str], now: Sequence[str]) -> str:
+    """The pip command that brings back the packages of then; empty where all of them are here.
+
+    Args:
+        then: Everything that was installed, as `name==version`.
+        now: Everything that is installed.
 
     Example:
-        >>> restoring_command({"packages.numpy": ("2.4.5", "2.4.6"), "python": ("3.11.7", "3.12.1")})
-        'python -m pip install numpy==2.4.5'
+        >>> restoring_command(["kagkit==0.1.0", "numpy==2.4.5"], ["numpy==2.4.6"])
+        'python -m pip install kagkit==0.1.0 numpy==2.4.5'
     """
-    before = "packages."
-    packages = {name.removeprefix(before): then for name, (then, _) in apart.items() if before in name}
-    pins = [f"{name}=={version}" for name, version in packages.items() if version and name != "kagkit"]
-    return f"python -m pip install {' '.join(pins)}" if pins else ""
+    missing = sorted({*then} - {*now})
+    return f"python -m pip install {' '.join(missing)}" if missing else ""
 
 
 def _band(run: Run) -> float:

@@ -109,7 +109,12 @@ def test_tasks_that_are_gone_are_named_and_training_from_scratch_needs_none(toy:
 def test_a_record_of_another_machine_is_judged_by_what_can_be_promised(toy: Path) -> None:
     fingerprint = read_json(newest_run(toy) / "record.json")["fingerprint"]
     packages = fingerprint["packages"] | {"numpy": "1.0.0"}
-    rewrite(toy, fingerprint=fingerprint | {"packages": packages, "processor": "Z80"})
+    environment = ["numpy==1.0.0"]
+    rewrite(
+        toy,
+        fingerprint=fingerprint | {"packages": packages, "processor": "Z80"},
+        environment=environment,
+    )
     told = reproduce(toy, "exp001", "--level", "weights")
     assert (told["verdict"], told["tier"], told["why"]) == ("identical", "prediction", "another environment")
     assert told["moved"]["processor"][0] == "Z80"
