@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kagkit.runs.differences import Compared
+from kagkit.runs.deviations import Compared
 from kagkit.runs.record import Run
 from kagkit.runs.tiers import Tier, judge_tier, moved, restoring_command
 

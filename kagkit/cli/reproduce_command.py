@@ -12,7 +12,7 @@ from kagkit.foundation.errors import samples
 
 if TYPE_CHECKING:
     from kagkit.foundation.errors import KagkitError
-    from kagkit.runs.differences import Compared
+    from kagkit.runs.deviations import Compared
     from kagkit.runs.record import Run
     from kagkit.runs.reproduction import Reproduction
     from kagkit.runs.shadow import Level

@@ -10,7 +10,7 @@ from typing import Any
 from kagkit.foundation.errors import RunError
 from kagkit.foundation.files import held
 from kagkit.runs.choices import Choice
-from kagkit.runs.differences import KINDS, Attempt, Compared, compare_attempts, first_difference
+from kagkit.runs.deviations import KINDS, Attempt, Compared, compare_attempts, first_difference
 from kagkit.runs.events import Event, RunEnd
 from kagkit.runs.record import Run
 from kagkit.runs.runner import RunOptions, run_experiment

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kagkit.runs.differences import Compared
+from kagkit.runs.deviations import Compared
 from kagkit.runs.record import Run
 
 # The same weights on another processor, thread count or library were measured to move a probability by some
