@@ -31,7 +31,7 @@ from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.material import cached_material, rows_folder, scheme_of
 from kagkit.runs.origins import code_files, refuse_changed
-from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders, seal_record
+from kagkit.runs.record import FORMAT, events_seal, is_intact, latest_run, run_folders, seal_record
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.layout import Workspace
@@ -213,6 +213,7 @@ class _Assembly:
             }
             append_json_line(path, {"event": "task"} | told)
         append_json_line(path, {"event": "assembled", "time": round(time.time(), 3)})
+        append_json_line(path, events_seal(path.read_bytes()))
 
     def _record(self, number: int, scores: list[dict[str, Any]], cv: float | None) -> dict[str, Any]:
         spec, manifest, metric = self.spec, self.experiment.manifest, self.competition.metric
