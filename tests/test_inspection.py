@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kagkit.data.versions import pin
+from kagkit.foundation.files import write_json
 from kagkit.judgement.inspection import inspect_manifest, inspect_run, inspect_workspace
 from kagkit.workspace.layout import Workspace
 from tests.terminal import edit, swap
@@ -89,13 +90,28 @@ def test_data_that_changed_since_they_were_pinned_are_told(toy: Path) -> None:
 
 def test_a_run_is_inspected_byte_by_byte(toy: Path) -> None:
     run = write_run(toy)
-    assert inspect_run(run) == []
+    assert inspect_run(Workspace(toy), run) == []
     (run / "submission.csv").write_bytes((run / "submission.csv").read_bytes()[:-2] + b"1\n")
     (run / "record.json.bak").write_text("")
-    assert [problem.where.rpartition("/")[2] for problem in inspect_run(run)] == [
+    assert [problem.where.rpartition("/")[2] for problem in inspect_run(Workspace(toy), run)] == [
         "submission.csv",
         "record.json.bak",
     ]
     (run / "record.json").write_text("[]")
-    (told,) = inspect_run(run)
+    (told,) = inspect_run(Workspace(toy), run)
     assert told.where == f"runs/exp001/{run.name}/record.json"
+
+
+def test_what_rests_on_a_damaged_run_is_named(toy: Path) -> None:
+    first = write_run(toy, "exp001")
+    write_run(toy, "blend", parents=[{"input": "clf", "run": "exp001/1"}])
+    write_run(toy, "stack", parents=[{"input": "all", "run": "blend/1"}])
+    write_run(toy, "other")
+    for name, run in {"exp001-001": "exp001/1", "stack-001": "stack/1", "other-001": "other/1"}.items():
+        (toy / f"submissions/{name}").mkdir(parents=True)
+        write_json(toy / f"submissions/{name}/provenance.json", {"run": run})
+    assert inspect_run(Workspace(toy), first) == []
+    (first / "submission.csv").write_text("id,label\n")
+    told = inspect_run(Workspace(toy), first)[-1]
+    assert told.where == "exp001/1"
+    assert told.found == "blend/1, stack/1, submissions/exp001-001, submissions/stack-001 rest on it"

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from kagkit.foundation.errors import ManifestError, ReproductionError
-from kagkit.foundation.files import read_json, write_json
+from kagkit.foundation.files import append_json_line, read_json, write_json
 from kagkit.runs.record import (
     FORMAT,
     Run,
+    events_seal,
     experiments_with_runs,
     find_run,
     is_intact,
@@ -42,7 +43,7 @@ def _make_run(root: Path, name: str, number: int, **facts: Any) -> Run:
     told = {"kagkit": FORMAT, "experiment": name, "number": number, "complete": True, "cv": 0.5}
     told |= {"tasks": [], "plan_key": "0123abcd", "files": [asdict(kept) for kept in list_kept(folder)]}
     write_json(folder / "record.json", seal_record(told | facts))
-    (folder / "events.jsonl").write_text("{}\n")
+    append_json_line(folder / "events.jsonl", events_seal(b""))
     return read_run(folder)
 
 

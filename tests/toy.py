@@ -10,9 +10,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from kagkit.foundation.files import file_sha256, write_json
+from kagkit.foundation.files import append_json_line, file_sha256, write_json
 from kagkit.foundation.strictyaml import dump_yaml
-from kagkit.runs.record import seal_record
+from kagkit.runs.record import events_seal, seal_record
 
 COMPETITION: dict[str, Any] = {
     "kagkit": 1,
@@ -46,6 +46,7 @@ RECORD: dict[str, Any] = {
     "folds": [],
     "weights": [],
     "tasks": [],
+    "parents": [],
 }
 RECIPE = '''"""Guess 1 where column `a` is above the mean of the rows trained on."""
 
@@ -109,7 +110,7 @@ def write_run(root: Path, name: str = "exp001", number: int = 1, **facts: Any) -
     sample = (root / "data/sample_submission.csv").read_bytes()
     folder.mkdir(parents=True)
     (folder / "submission.csv").write_bytes(sample)
-    (folder / "events.jsonl").write_text("")
+    append_json_line(folder / "events.jsonl", events_seal(b""))
     submission = {"sha256": file_sha256(folder / "submission.csv"), "rows": sample.count(b"\n") - 1}
     files = [{"name": "submission.csv", "sha256": submission["sha256"], "bytes": len(sample)}]
     record = {"experiment": name, "number": number, "files": files, "submission": submission}

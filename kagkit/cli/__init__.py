@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "Predict new rows with a finished run.",
     "status": "Say where the competition stands.",
     "compare": "Put CV beside the leaderboard.",
+    "reproduce": "Make a run again and hold it against its record.",
     "package": "Make the deliverable of a run, proved and checked.",
     "submit": "Submit a run or a file to the host, exactly once.",
     "data": "Fetch data, pin its version, prove it, say what changed.",

@@ -57,12 +57,12 @@ def _check(path: Path) -> KagkitError:
         workspace = find_workspace(Path.cwd())
         folder = run_folder(workspace, str(path))
         if folder is not None:
-            return ReproductionError("", inspect_run(folder))
+            return ReproductionError("", inspect_run(workspace, folder))
         hint = "a manifest, a run, a submission file, or nothing for the workspace"
         return ManifestError("", [Problem(str(path), "no such file, folder or run", hint=hint)])
     workspace = find_workspace(path)
     if path.is_dir() and (path / "record.json").exists():
-        return ReproductionError("", inspect_run(path.resolve()))
+        return ReproductionError("", inspect_run(workspace, path.resolve()))
     if path.is_dir() or path.name == "competition.yaml":
         problems = inspect_workspace(workspace)
         kind = (

@@ -49,3 +49,17 @@ def accepted_files(given: Sequence[str]) -> tuple[str, ...]:
         if not accept.startswith("code:"):
             raise click.UsageError(f"--accept {accept}: write --accept code:FILE.py")
     return tuple(accept.removeprefix("code:") for accept in given)
+
+
+def numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """The whole numbers of an option such as `--folds 0,1`; None where it was not given.
+
+    Raises:
+        click.UsageError: Something else stands there.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"{option} {text}: not numbers; write {option} 0,1") from None

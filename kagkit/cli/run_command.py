@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kagkit.cli.options import accepted_files, command
+from kagkit.cli.options import accepted_files, command, numbers
 
 EXAMPLES = """
 kagkit run exp001                    # all seeds and folds, what is missing of them
@@ -83,21 +83,12 @@ def _options(given: dict[str, Any], as_json: bool) -> Any:
 
     asks = on_terminal() and not given["yes"] and not as_json
     choice = Choice(
-        _numbers(given["folds"], "--folds"),
-        _numbers(given["seeds"], "--seeds"),
+        numbers(given["folds"], "--folds"),
+        numbers(given["seeds"], "--seeds"),
         accepted_files(given["accept"]),
     )
     gpus = tuple(given["gpus"].split(",")) if given["gpus"] else None
     return RunOptions(choice, given["restart"], given["dry_run"], gpus, confirm if asks else None)
-
-
-def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.UsageError(f"{option} {text}: not numbers; write {option} 0,1") from None
 
 
 command = run

@@ -126,8 +126,7 @@ def pin(
         listing, parts = now.listing, now.listing.parts
         write_listing(root, listing)
     with held(root / ".kagkit" / "data.lock"):
-        locked = {**read_lock(root), source: Locked(listing.version, parts)}
-        write_file(root / LOCK, _lock_text(locked))
+        write_lock(root, {**read_lock(root), source: Locked(listing.version, parts)})
     seconds = time.perf_counter() - began
     return Pinned(listing.version, *_amount(listing), seconds, now.hashed, now.unchanged)
 
@@ -204,12 +203,17 @@ def _in_words(part: PartVersion) -> str:
     return f"{files}, {part.bytes:,} bytes"
 
 
-def _lock_text(locked: Mapping[str, Locked]) -> str:
+def write_lock(root: Path, locked: Mapping[str, Locked]) -> None:
+    """Write data.lock.yaml anew: these sources and no others.
+
+    Raises:
+        RunError: The disk is full, or the workspace cannot be written.
+    """
     import yaml
 
     sources = {source: asdict(locked[source]) for source in locked}
     body = yaml.safe_dump({"kagkit": LOCK_FORMAT, "sources": sources}, allow_unicode=True, sort_keys=True)
-    return HEADER + str(body)
+    write_file(root / LOCK, HEADER + str(body))
 
 
 def read_lock(root: Path) -> dict[str, Locked]:

@@ -78,6 +78,17 @@ def fingerprint(modules: tuple[str, ...] = ()) -> dict[str, Any]:
     }
 
 
+def installed_packages() -> list[str]:
+    """Everything that is installed beside this Python, as `name==version`, by name.
+
+    It is what `pip install` needs to bring the same packages back. No path or address is in it.
+    """
+    from importlib.metadata import distributions
+
+    found = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in distributions()}
+    return [f"{name}=={version}" for name, version in sorted(found.items())]
+
+
 def device_name() -> str:
     """What a task computes on: `cpu`, or the GPU's name where this process has torch and one is visible."""
     torch: Any = sys.modules.get("torch")

@@ -75,9 +75,19 @@ def write_file(path: Path, content: str | bytes) -> None:
         _fsync_folder(path.parent)
 
 
+def json_text(value: Any) -> str:
+    r"""A value as indented, sorted JSON that git can diff.
+
+    Example:
+        >>> json_text({"b": 1, "a": []})
+        '{\n  "a": [],\n  "b": 1\n}\n'
+    """
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented, sorted JSON that git can diff, wholly or not at all."""
-    write_file(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a value as `json_text` spells it, wholly or not at all."""
+    write_file(path, json_text(value))
 
 
 def read_json(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
         return
     # True is 1 to pandas, but not to a host.
     told = values.astype(str) if pd.api.types.is_bool_dtype(values) else values
-    numbers = pd.to_numeric(told, errors="coerce")
+    numbers = _to_numbers(told)
     words = numbers.isna() & ~empty
     if words.any():
         first = told[words].iloc[0]
@@ -140,6 +141,21 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
         first = numbers[between].iloc[0]
         found = f"{int(between.sum()):,} are no labels: {first:g} at {_shown(ids[between])}"
         yield Problem(column, found, "whole labels", "round them, or take the likeliest class", check="types")
+
+
+def _to_numbers(cells: pd.Series[Any]) -> pd.Series[Any]:
+    """The cells as numbers: those that are none are missing, those too large for a double are infinite."""
+    try:
+        return pd.to_numeric(cells, errors="coerce")
+    except OverflowError:
+        return cells.map(_to_number, na_action="ignore").astype("float64")
+
+
+def _to_number(cell: object) -> float:
+    try:
+        return float(str(cell))
+    except ValueError:
+        return math.nan
 
 
 def _truth_problems(values: pd.Series[Any], ids: pd.Index[str], column: str) -> Iterator[Problem]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from kagkit.data.versions import read_lock, verify
-from kagkit.foundation.errors import KagkitError, Problem, did_you_mean
-from kagkit.runs.record import read_run, verify_run
+from kagkit.foundation.errors import KagkitError, Problem, did_you_mean, samples
+from kagkit.foundation.files import read_json
+from kagkit.runs.record import experiments_with_runs, read_run, run_folders, verify_run
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.layout import Workspace
 
@@ -38,12 +40,50 @@ def inspect_manifest(workspace: Workspace, path: Path) -> list[Problem]:
     return []
 
 
-def inspect_run(folder: Path) -> list[Problem]:
-    """Every byte of a run directory that is missing, changed or too much."""
+def inspect_run(workspace: Workspace, folder: Path) -> list[Problem]:
+    """Every byte of a run directory that is missing, changed or too much, and what rests on that run."""
     try:
-        return verify_run(read_run(folder))
+        problems = verify_run(read_run(folder))
     except KagkitError as error:
-        return _problems(error)
+        problems = _problems(error)
+    number, _, _ = folder.name.partition("-")
+    name = f"{folder.parent.name}/{int(number)}" if number.isdigit() else folder.name
+    resting = what_rests_on(workspace, name) if problems else []
+    if resting:
+        hint = "do not trust these before the run's files are back from a copy"
+        problems.append(Problem(name, f"{samples(resting)} rest on it", hint=hint, check="integrity"))
+    return problems
+
+
+def what_rests_on(workspace: Workspace, name: str) -> list[str]:
+    """The runs that a run fed, also by way of others, and the submissions packaged of any of them.
+
+    Args:
+        workspace: The workspace.
+        name: The run: `exp001/3`.
+
+    Returns:
+        Names of runs, then paths of packaged submissions. Runs whose record cannot be read tell nothing.
+    """
+    fed_by = dict(_parents(workspace))
+    resting: set[str] = set()
+    while more := {run for run, parents in fed_by.items() if parents & {name, *resting}} - resting:
+        resting |= more
+    packaged = [
+        path.parent.relative_to(workspace.root).as_posix()
+        for path in sorted(workspace.submissions.glob("*/provenance.json"))
+        if read_json(path)["run"] in {name, *resting}
+    ]
+    return [*sorted(resting), *packaged]
+
+
+def _parents(workspace: Workspace) -> Iterator[tuple[str, set[str]]]:
+    """Every run that can be read, with the runs that fed it."""
+    for experiment in experiments_with_runs(workspace):
+        for folder in run_folders(workspace, experiment):
+            with suppress(KagkitError):
+                run = read_run(folder)
+                yield run.name, {parent["run"] for parent in run.data["parents"]}
 
 
 def _problems(error: KagkitError) -> list[Problem]:

@@ -13,6 +13,7 @@ from typing import Any
 from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import import_function
+from kagkit.foundation.environment import installed_packages
 from kagkit.foundation.errors import KagkitError, ReproductionError, RunError
 from kagkit.foundation.files import (
     append_json_line,
@@ -31,7 +32,7 @@ from kagkit.runs.failing import guard
 from kagkit.runs.interface import read_interface
 from kagkit.runs.material import cached_material, rows_folder, scheme_of
 from kagkit.runs.origins import code_files, refuse_changed
-from kagkit.runs.record import FORMAT, is_intact, latest_run, run_folders, seal_record
+from kagkit.runs.record import FORMAT, events_seal, is_intact, latest_run, run_folders, seal_record
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.layout import Workspace
@@ -220,6 +221,7 @@ class _Assembly:
             }
             append_json_line(path, {"event": "task"} | told)
         append_json_line(path, {"event": "assembled", "time": round(time.time(), 3)})
+        append_json_line(path, events_seal(path.read_bytes()))
 
     def _record(self, number: int, scores: list[dict[str, Any]], cv: float | None) -> dict[str, Any]:
         spec, manifest, metric = self.spec, self.experiment.manifest, self.competition.metric
@@ -257,6 +259,7 @@ class _Assembly:
             "accepted": spec.accepted,
             "reads": self.experiment.recipe.reads,
             **self._environments(),
+            "environment": installed_packages(),
             "tasks": [
                 {
                     "identity": part.identity,

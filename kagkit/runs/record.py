@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, did_you_mean
-from kagkit.foundation.files import digest_of, read_json
+from kagkit.foundation.files import canonical_json, digest_of, json_text, read_json
 from kagkit.runs.store import Kept, verify_files
 from kagkit.workspace.layout import Workspace
 
@@ -16,7 +17,8 @@ RECORD = "record.json"
 FORMAT = 1
 FOLDER = re.compile(r"(\d{3,})-([0-9a-f]{8})$")
 # Written beside the record and not part of what must come out the same.
-BESIDE = (RECORD, "events.jsonl")
+EVENTS = "events.jsonl"
+BESIDE = (RECORD, EVENTS)
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,29 @@ def is_intact(run: Run) -> bool:
     return True
 
 
+def events_seal(lines: bytes) -> dict[str, str]:
+    """The last line of a run's events: a digest of all lines above it.
+
+    Example:
+        >>> events_seal(b"")["event"]
+        'sealed'
+    """
+    return {"event": "sealed", "sha256": sha256(lines).hexdigest()}
+
+
 def verify_run(run: Run) -> list[Problem]:
     """Read every byte of a run and name what is missing, changed or too much."""
     name = f"runs/{run.experiment}/{run.folder.name}"
     beside = {f"{name}/{file}" for file in BESIDE}
-    return [problem for problem in verify_files(run.folder, name, run.files) if problem.where not in beside]
+    found = verify_files(run.folder, name, run.files)
+    problems = [problem for problem in found if problem.where not in beside]
+    # The record is sealed by what it says, and 1E-5 says what 1e-5 does: its bytes count here.
+    changed = [] if (run.folder / RECORD).read_bytes() == json_text(run.data).encode() else [RECORD]
+    changed += [] if _is_sealed(run.folder / EVENTS) else [EVENTS]
+    return problems + [Problem(f"{name}/{file}", "its bytes changed", check="integrity") for file in changed]
+
+
+def _is_sealed(events: Path) -> bool:
+    content = events.read_bytes() if events.is_file() else b""
+    above, line_end, last = content.removesuffix(b"\n").rpartition(b"\n")
+    return content.endswith(b"\n") and last == canonical_json(events_seal(above + line_end)).encode()

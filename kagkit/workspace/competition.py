@@ -18,6 +18,7 @@ from kagkit.workspace.schemes import Scheme
 FILE = "competition.yaml"
 FORMAT = 1
 SCORE = ("solution", "submission", "row_id_column_name")
+NAME_BYTES = 255  # of a file or folder, on every file system in use
 
 
 @dataclass(frozen=True)
@@ -287,6 +288,8 @@ def path_problems(
     pure = PurePosixPath(path)
     if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path:
         yield Problem(where, f"{path}: not a path inside the workspace", hint="link it here: ln -s")
+    elif any(len(part.encode()) > NAME_BYTES for part in pure.parts):
+        yield Problem(where, f"{path[:40]}…: no such file", hint="no file has so long a name")
     elif must_exist and not (root / path).exists():
         yield Problem(where, f"{path}: no such file", hint=_nearby(root, pure))
     elif (root / path).is_dir() and not folder:

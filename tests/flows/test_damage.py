@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,24 @@ def test_a_run_is_checked_by_its_name(toy: Path, name: str) -> None:
     assert kagkit(toy, "check", name).out == "no problems\n"
     flip_a_bit(newest_run(toy) / "oof.arrow")
     assert "oof.arrow: its bytes changed" in kagkit(toy, "check", name, code=7).err
+
+
+def test_one_bit_flipped_anywhere_in_a_run_is_found(toy: Path) -> None:
+    rng, folder = random.Random(5), newest_run(toy)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for turn in range(50):  # benchmarks/integrity.py does five hundred
+        victim = files[turn % len(files)]
+        whole = victim.read_bytes()
+        at = rng.randrange(len(whole))
+        victim.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
+        ended = kagkit(toy, "check", str(folder), code=7)
+        assert victim.name in ended.err, (victim, at)
+        victim.write_bytes(whole)
+    kagkit(toy, "check", str(folder))
+
+
+def test_the_same_number_in_other_bytes_is_a_change_of_a_record(toy: Path) -> None:
+    record = newest_run(toy) / "record.json"
+    text = record.read_text()
+    record.write_text(text.replace("\n", "\n ", 1))
+    assert "record.json: its bytes changed" in kagkit(toy, "check", str(record.parent), code=7).err

@@ -1,0 +1,134 @@
+"""Make a run again from its record, hold every file against it, and say how far the promise was kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kagkit.foundation.errors import RunError
+from kagkit.foundation.files import held
+from kagkit.runs.choices import Choice
+from kagkit.runs.deviations import KINDS, Attempt, Compared, compare_attempts, first_difference
+from kagkit.runs.events import Event, RunEnd
+from kagkit.runs.record import Run
+from kagkit.runs.runner import RunOptions, run_experiment
+from kagkit.runs.shadow import TAKEN, Level, raise_shadow
+from kagkit.runs.tiers import Tier, judge_tier, moved, restoring_command
+from kagkit.workspace.layout import Workspace
+
+IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of making a run again.
+
+    Attributes:
+        run: The run on record.
+        level: `predictions`, `weights` or `scratch`.
+        verdict: `identical`, `within tolerance` or `different`.
+        tier: What may be promised between the machine of the record and this one, and why.
+        compared: Everything that was held against the record.
+        first_difference: The first task that left other bytes, and what is known of it; None if none did.
+        moved: What is not as it was: packages, processor, switches, by name, (then, now).
+        restore: The command that brings the packages of then back; empty where they are those of now.
+    """
+
+    run: str
+    level: Level
+    verdict: str
+    tier: Tier
+    compared: tuple[Compared, ...]
+    first_difference: str | None
+    moved: dict[str, tuple[Any, Any]]
+    restore: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether the run was reproduced."""
+        return self.verdict != DIFFERENT
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys, and why the tier applies."""
+        return {**asdict(self), "tier": self.tier.name, "why": self.tier.why}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What of a run to make again: all of it where None."""
+
+    folds: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+
+
+def reproduce_run(
+    workspace: Workspace, run: Run, level: Level, sample: Sample, gpus: tuple[str, ...] | None = None
+) -> Iterator[Event | Reproduction]:
+    """Make a run again in a shadow of its workspace, and compare.
+
+    Nothing of the workspace is changed: the code and the manifest are those the run kept, the data must be
+    those it was made on, and what comes out is thrown away once it is compared. A killed reproduction goes
+    on when it is asked for again.
+
+    Args:
+        workspace: The workspace.
+        run: The run.
+        level: From which of its files: `predictions` assembles again, `weights` predicts again, `scratch`
+            trains again.
+        sample: Some of the folds and seeds, where the whole would take too long.
+        gpus: Ids of the GPUs to use.
+
+    Yields:
+        What happens, as in `run_experiment`; the `Reproduction` comes last.
+
+    Raises:
+        ReproductionError: The run is damaged, or what it needs is gone.
+        DataError: The data are not those of the run.
+        RunError: A task failed.
+    """
+    place = workspace.work / f"reproduce-{run.experiment}-{run.number:03d}-{level}.lock"
+    with held(place):
+        shadow = raise_shadow(workspace, run, level)
+        again = None
+        for event in run_experiment(shadow, run.experiment, RunOptions(_choice(run, sample), gpus=gpus)):
+            if isinstance(event, RunEnd):
+                again = event.run
+            else:
+                yield event
+        if again is None:
+            raise RunError(f"{run.name} was not made again")
+        judged = _judge(Attempt(workspace, run), Attempt(shadow, again), level)
+        shutil.rmtree(shadow.root)
+    yield judged
+
+
+def _choice(run: Run, sample: Sample) -> Choice:
+    """What to do: the run's own seeds and folds, or a sample of them."""
+    if run.complete:
+        return Choice(sample.folds, sample.seeds)
+    scores = run.data["folds"]
+    folds = sample.folds or tuple(sorted({score["fold"] for score in scores}))
+    return Choice(folds, sample.seeds or tuple(sorted({score["seed"] for score in scores})))
+
+
+def _judge(old: Attempt, new: Attempt, level: Level) -> Reproduction:
+    kinds = [kind for kind in KINDS if kind not in TAKEN[level]]
+    compared = compare_attempts(old, new, kinds)
+    apart = moved(old.run.data["fingerprint"], new.run.data["fingerprint"])
+    tier = judge_tier(old.run, apart, level)
+    if all(item.same for item in compared):
+        verdict = IDENTICAL
+    else:
+        verdict = WITHIN if tier.holds(compared) else DIFFERENT
+    return Reproduction(
+        run=old.run.name,
+        level=level,
+        verdict=verdict,
+        tier=tier,
+        compared=compared,
+        first_difference=first_difference(old, new),
+        moved=apart,
+        restore=restoring_command(old.run.data["environment"], new.run.data["environment"]),
+    )
