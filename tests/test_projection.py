@@ -18,12 +18,12 @@ from kagkit.tracking.projection import (
     colour_of,
     plain_keys,
     project,
-    read_ledger,
     run_key,
     shorten,
     state_of,
 )
 from kagkit.workspace.layout import Workspace
+from kagkit.workspace.ledger import score_lines
 from tests.showing import add_score
 
 RECORD: dict[str, Any] = {
@@ -155,7 +155,7 @@ def test_every_score_of_the_ledger_is_told_in_its_order(workspace: Workspace) ->
     add_score(workspace, "exp001/2", 2, public=0.1)
     add_score(workspace, "exp001/3", 3, public=0.85, private=0.7)
     append_json_line(workspace.leaderboard, {"event": "something of another day"})
-    scored = read_ledger(workspace)
+    scored = score_lines(workspace)
     told = values(project(workspace, run, scored["exp001/3"]))
     names = ("lb_public", "lb_private", "gap_public", "gap_private", "shake_up")
     assert [told[name] for name in names] == [[0.75, 0.85], [0.7], [-0.05, 0.05], [-0.1], [-0.15]]
@@ -164,9 +164,9 @@ def test_every_score_of_the_ledger_is_told_in_its_order(workspace: Workspace) ->
 
 def test_the_state_changes_with_the_scores_alone(workspace: Workspace) -> None:
     add_score(workspace, "exp001/3", 1, public=0.75)
-    (before,) = read_ledger(workspace).values()
+    (before,) = score_lines(workspace).values()
     add_score(workspace, "exp001/3", 2, public=0.75)
-    (after,) = read_ledger(workspace).values()
+    (after,) = score_lines(workspace).values()
     assert len({state_of([]), state_of(before), state_of(after)}) == 3
     assert state_of(before) == state_of(list(before))
 
@@ -216,3 +216,12 @@ def test_a_text_is_kept_or_cut_with_a_mark(text: str) -> None:
     cut = shorten(text, 100)
     assert len(cut) <= 100
     assert cut == text or f"cut: {len(text)} characters" in cut
+
+
+def test_scores_that_came_home_by_the_hosts_number_are_shown_with_the_run(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    sent = {"event": "submitted", "time": "2026-03-01T09:00:00+00:00", "run": "exp001/1", "ref": 7}
+    home = {"event": "score", "time": "2026-03-01T10:00:00+00:00", "run": None, "ref": 7, "public": 0.5}
+    for line in (home, sent):  # as git may have merged them
+        append_json_line(workspace.leaderboard, line)
+    assert score_lines(workspace) == {"exp001/1": [home]}

@@ -72,11 +72,14 @@ def sync(as_json: bool) -> None:
     """
     from kagkit.host.asking import Host
     from kagkit.host.syncing import sync_scores
+    from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
 
     workspace = find_workspace(Path.cwd())
     host = Host.of(workspace.competition, tell=lambda line: click.echo(line, err=True))
-    _draw(sync_scores(host, workspace), as_json)
+    lines = sync_scores(host, workspace)
+    start_mirror(workspace)
+    _draw(lines, as_json)
 
 
 @declare("import", IMPORT)
@@ -87,9 +90,13 @@ def import_(file: Path, as_json: bool) -> None:
     Lists with and without `ref` and `privateScore` are read. Doing it again adds only what is new.
     """
     from kagkit.host.syncing import import_scores
+    from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
 
-    _draw(import_scores(find_workspace(Path.cwd()), file), as_json)
+    workspace = find_workspace(Path.cwd())
+    lines = import_scores(workspace, file)
+    start_mirror(workspace)
+    _draw(lines, as_json)
 
 
 def _draw(lines: list[Line], as_json: bool) -> None:

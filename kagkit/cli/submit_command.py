@@ -41,6 +41,7 @@ def submit(
     from kagkit.cli.drawing import emit_json
     from kagkit.host.asking import Host
     from kagkit.host.submitting import submit as hand_in
+    from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
 
     if (notebook is None) != (version is None):
@@ -52,6 +53,7 @@ def submit(
     if not as_json:
         _draw(outcome)
     outcome = _scored(host, workspace, outcome, wait)
+    start_mirror(workspace)
     if as_json:
         emit_json(_as_json(outcome))
     elif outcome.found is not None and outcome.found.status != "PENDING":

@@ -12,10 +12,11 @@ from kagkit.foundation.errors import HostError, KagkitError, Problem, RunError
 from kagkit.foundation.files import held, told_when_unwritable
 from kagkit.runs.record import experiments_with_runs, read_run, run_folders
 from kagkit.tracking.database import ARTIFACTS, SQLITE, folder_of, put_in_place
-from kagkit.tracking.projection import Projection, is_outdated, project, read_ledger, run_key, state_of
+from kagkit.tracking.projection import Projection, is_outdated, project, run_key, state_of
 from kagkit.tracking.store import Store, opened
 from kagkit.tracking.views import write_views
 from kagkit.workspace.layout import Workspace
+from kagkit.workspace.ledger import score_lines
 
 STATE = "kagkit.shown"  # written last: a run that has it is wholly there
 PAGE = 1000
@@ -139,7 +140,7 @@ class _Replay:
         self._workspace = workspace
         self._client = client
         self._again = again
-        self._ledger = read_ledger(workspace)
+        self._ledger = score_lines(workspace)
         self._found = _shown_runs(client, experiment)
         self._keys: set[str] = set()
 

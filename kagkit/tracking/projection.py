@@ -55,19 +55,6 @@ def run_key(run: Run) -> str:
     return f"{run.name}/{run.data['plan_key'][:16]}"
 
 
-def read_ledger(workspace: Workspace) -> dict[str, list[dict[str, Any]]]:
-    """The ledger's lines with scores, oldest first, by run.
-
-    Raises:
-        DataError: A line of the ledger is damaged.
-    """
-    found: dict[str, list[dict[str, Any]]] = {}
-    for line in read_json_lines(workspace.leaderboard):
-        if line.get("event") == "score" and line.get("run"):
-            found.setdefault(line["run"], []).append(line)
-    return found
-
-
 def state_of(scored: list[dict[str, Any]]) -> str:
     """A mark that changes when a run must be shown again: a run is immutable, its scores come later."""
     return f"{FORMAT}-{digest_of(scored)[:16]}"

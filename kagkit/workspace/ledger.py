@@ -117,16 +117,27 @@ def read_scores(workspace: Workspace) -> dict[str, Scores]:
     Raises:
         DataError: A line of the ledger is damaged.
     """
-    events = read_events(workspace)
-    runs = runs_by_ref(events)
     found: dict[str, Scores] = {}
-    for line in events:
-        if line.get("event") != "score":
-            continue
-        run = line.get("run") or runs.get(line.get("ref", 0))
-        if run is not None:
+    for run, lines in score_lines(workspace).items():
+        for line in lines:
             told = {name: line[name] for name in SCORES if line.get(name) is not None}
             found[run] = replace(found.get(run, Scores()), **told)
+    return found
+
+
+def score_lines(workspace: Workspace) -> dict[str, list[dict[str, Any]]]:
+    """The events with scores, oldest first, by the run they are of.
+
+    Raises:
+        DataError: A line of the ledger is damaged.
+    """
+    events = read_events(workspace)
+    runs = runs_by_ref(events)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in events:
+        run = line.get("run") or runs.get(line.get("ref", 0))
+        if line.get("event") == "score" and run is not None:
+            found.setdefault(run, []).append(line)
     return found
 
 
