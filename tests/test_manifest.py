@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kagkit.foundation.component import function_code, function_files
 from kagkit.foundation.errors import ManifestError
 from kagkit.workspace.competition import read_competition
 from kagkit.workspace.manifest import (
@@ -13,8 +14,6 @@ from kagkit.workspace.manifest import (
     FoldChoice,
     Manifest,
     Resources,
-    function_code,
-    function_files,
     read_experiment,
 )
 from tests.toy import make_workspace, write_manifest, write_recipe

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import extract_tb
@@ -309,6 +309,21 @@ def _own_line(root: Path, error: Exception) -> str:
     if not frames:
         return ""
     return f"{Path(frames[-1].filename).relative_to(root).as_posix()} line {frames[-1].lineno}"
+
+
+def function_code(root: Path, reference: str | None) -> dict[str, str]:
+    """Digests of the workspace code behind `module:function`; none where it is installed or not given."""
+    if reference is None:
+        return {}
+    module, name = split_reference(reference)
+    file = local_file(root, module)
+    return code_of(root, file, (name,)) if file else {}
+
+
+def function_files(root: Path, references: Iterable[str | None]) -> list[str]:
+    """The workspace files that some `module:function` references stand in, without installed ones."""
+    files = (local_file(root, split_reference(reference)[0]) for reference in references if reference)
+    return [file for file in files if file]
 
 
 def check_function(root: Path, reference: str, where: str) -> list[Problem]:

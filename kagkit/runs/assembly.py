@@ -12,7 +12,7 @@ from typing import Any
 
 from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions, Written
-from kagkit.foundation.component import import_function
+from kagkit.foundation.component import function_code, import_function
 from kagkit.foundation.environment import installed_packages
 from kagkit.foundation.errors import KagkitError, ReproductionError, RunError
 from kagkit.foundation.files import (
@@ -37,7 +37,6 @@ from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import read_scores
-from kagkit.workspace.manifest import function_code
 
 
 def assemble(spec_path: str) -> int:
@@ -257,7 +256,7 @@ class _Assembly:
             "deterministic": not spec.differs,
             "differs": list(spec.differs),
             "accepted": spec.accepted,
-            "reads": self.experiment.recipe.reads,
+            "reads": self.experiment.reads,
             **self._environments(),
             "environment": installed_packages(),
             "tasks": [

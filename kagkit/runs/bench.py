@@ -13,7 +13,7 @@ from kagkit.engine.capacity import count_processors, total_memory
 from kagkit.engine.forkserver import start_engine
 from kagkit.engine.jobs import Engine, Finished, Job
 from kagkit.engine.slots import GpuSlots, Taken, visible_gpus
-from kagkit.foundation.component import read_imports
+from kagkit.foundation.component import function_files, read_imports
 from kagkit.foundation.environment import numeric_environment
 from kagkit.foundation.errors import KagkitError, Problem, RunError
 from kagkit.foundation.files import held, read_json, write_json
@@ -26,7 +26,7 @@ from kagkit.runs.spec import write_spec
 from kagkit.runs.store import Stored, find_task, lock_of
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment, Resources, function_files
+from kagkit.workspace.manifest import Experiment, Resources
 
 POLL_SECONDS = 0.2
 GLANCE_SECONDS = 0.1

@@ -48,13 +48,24 @@ class Handing:
             Stored(self.workspace.tasks / name, read_task(self.workspace.tasks / name)) for name in folders
         ]
 
-    def task(self) -> Task:
-        """The task as the recipe sees it; only `train` gets rows with targets."""
+    def task(self, rank: int = 0) -> Task:
+        """The task as the recipe sees it; only `train` gets rows with targets.
+
+        Args:
+            rank: Which of the processes that train together it is for; all but the first have an `out` and
+                a log of their own, which nobody reads.
+        """
         spec = self.spec
         training = spec.kind == "train"
         part = _part_of(spec.row_sets[0]) if spec.kind == "predict" else spec.part
         rows = self._labelled_rows if training else None
-        return Task(self.work / "events.jsonl", rows, part=part, **self._facts(training))
+        facts = self._facts(training)
+        own = self.work
+        if rank:
+            own = self.work / "ranks" / str(rank)
+            (own / "out").mkdir(parents=True, exist_ok=True)
+            facts |= {"rank": rank, "out": own / "out"}
+        return Task(own / "events.jsonl", rows, part=part, **facts)
 
     def predict_task(self, row_set: str) -> Task:
         """The task as `predict` sees it: no rows but those it is given, no training table."""
@@ -86,6 +97,7 @@ class Handing:
             "assets": {name: root / path for name, path in spec.assets.items()},
             "threads": spec.threads,
             "device": "cuda:0" if os.environ.get("CUDA_VISIBLE_DEVICES") else "cpu",
+            "rank": 0,
             "out": self.work / "out",
             "checkpoint": self.work / "checkpoint",
         }

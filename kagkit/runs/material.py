@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from kagkit.foundation.component import import_function, read_imports
+from kagkit.foundation.component import function_code, function_files, import_function, read_imports
 from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, samples
 from kagkit.foundation.files import digest_of, file_sha256, held, read_json, write_json
 from kagkit.runs.failing import guard
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import function_code, function_files
 from kagkit.workspace.schemes import Scheme
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from kagkit.metrics.scoring import Scorer, read_submission, to_sample_order
 from kagkit.runs.failing import guard
 from kagkit.runs.handing import Handing
 from kagkit.runs.interface import fit_rows, interface_from
+from kagkit.runs.opening import open_recipe
 from kagkit.runs.record import read_run
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.usable import RunFiles, read_files
-from kagkit.runs.worker import STEPS, open_recipe
+from kagkit.runs.worker import STEPS
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.layout import Workspace
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from kagkit.foundation.component import read_imports
+from kagkit.foundation.component import function_files, read_imports
 from kagkit.foundation.errors import Problem, RunError
 from kagkit.foundation.files import file_sha256
 from kagkit.runs.material import scheme_of
 from kagkit.workspace.competition import FILE
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment, function_files
+from kagkit.workspace.manifest import Experiment
 
 
 def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:

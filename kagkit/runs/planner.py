@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from kagkit.foundation.component import function_code
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of, file_sha256
 from kagkit.runs.choices import Choice, Planned
@@ -18,7 +19,7 @@ from kagkit.runs.record import Run
 from kagkit.runs.spec import Kind, TaskSpec
 from kagkit.runs.store import Stored, find_task, key_of
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment, function_code
+from kagkit.workspace.manifest import Experiment
 
 PARTS = ("stage1/train", "stage1/test")
 SHORT_IN_SMOKE = ("epochs", "steps", "rounds")
@@ -176,12 +177,14 @@ class Planner:
 
     def _train(self, seed: int, fold: int | None, prepared: Mapping[str, Stored]) -> TaskSpec:
         tables = self.material.folds["full" if fold is None else str(fold)]
-        facts = {
+        facts: dict[str, Any] = {
             "seed": seed,
             "fold": fold,
             "rows to train on": tables.train,
             "rows to validate on": tables.valid,
         }
+        processes = self.experiment.processes
+        facts |= {"launch": [self.experiment.manifest.launch, processes]} if processes else {}
         row_sets: tuple[str, ...] = ()
         names: tuple[str, ...] = ("train",)
         parts: tuple[str, ...] = PARTS[:1]
@@ -190,7 +193,8 @@ class Planner:
             facts["test rows"] = self.material.parts["test"] if "test" in row_sets else None
             facts["save.dtype"] = self.experiment.manifest.save.dtype
         given = {part: prepared[part] for part in parts if part in prepared}
-        return self._spec("train", seed, fold, facts, names, row_sets=row_sets, prepared=given)
+        more = {"row_sets": row_sets, "prepared": given, "processes": processes}
+        return self._spec("train", seed, fold, facts, names, **more)
 
     def _predict(
         self, train: TaskSpec, weights: Stored, row_set: str, prepared: Mapping[str, Stored]

@@ -39,6 +39,7 @@ class TaskSpec:
         threads: Threads of the task.
         determinism: `exact`, `seeded` or `off`.
         dtype: How predicted floats are kept.
+        processes: How many processes train together; 0 where the worker itself trains.
         command: The command lines, where there is no recipe.
         workdir: The folder they run in, relative to the workspace.
         outputs: Globs of what is kept of the files that training writes; all of them where empty.
@@ -68,6 +69,7 @@ class TaskSpec:
     threads: int = 1
     determinism: str = "exact"
     dtype: str | None = None
+    processes: int = 0
     command: Command | None = None
     workdir: str = ""
     outputs: tuple[str, ...] = ()

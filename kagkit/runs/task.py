@@ -33,6 +33,7 @@ class Task:
         assets: Files the manifest names, by name.
         threads: How many threads the task may use.
         device: `cpu` or `cuda:0`; other devices are hidden.
+        rank: This process among those that train together, from 0; 0 where it is alone.
         out: The folder for the files `prepare` or `train` makes.
         checkpoint: A folder that survives a kill: what is in it is there again when the task goes on.
         weights: In `load` and `predict`: the folder with what `train` made, to be read only.
@@ -47,6 +48,7 @@ class Task:
     assets: Mapping[str, Path]
     threads: int
     device: str
+    rank: int
     out: Path
     checkpoint: Path
     weights: Path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kagkit.foundation.component import local_file, split_reference
+from kagkit.foundation.component import function_code, local_file, split_reference
 from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, RunError
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_what_fits
@@ -17,7 +17,7 @@ from kagkit.runs.store import verify_files
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment, Manifest, function_code
+from kagkit.workspace.manifest import Experiment, Manifest
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")

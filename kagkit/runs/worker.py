@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from kagkit.foundation.environment import device_name, fingerprint, library_builds
 from kagkit.foundation.errors import Problem, ReproductionError, RunError
 from kagkit.foundation.files import append_json_line, digest_of, held, told_when_unwritable, write_json
-from kagkit.runs.exactness import prepare_numerics
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
 from kagkit.runs.leavings import refuse_unkeepable
+from kagkit.runs.opening import Source, open_recipe
 from kagkit.runs.origins import refuse_changed
-from kagkit.runs.scripts import Script
+from kagkit.runs.ranks import train_together
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.store import (
     TaskRecord,
@@ -35,11 +31,8 @@ from kagkit.runs.store import (
 )
 from kagkit.runs.task import Task
 from kagkit.runs.watching import ReadWatch
-from kagkit.workspace.commands import CommandRecipe, read_stated
+from kagkit.workspace.commands import read_stated
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.recipe import Recipe
-
-Source = Recipe | CommandRecipe
 
 
 def do_task(spec_path: str) -> int:
@@ -141,37 +134,6 @@ def _verify_inputs(handing: Handing) -> None:
         raise ReproductionError("what this task builds on is damaged", problems)
 
 
-def open_recipe(source: Source, spec: TaskSpec) -> Any:
-    """What has the recipe's functions: its module, freshly run, or a script's two commands."""
-    return Script(source, spec.label) if isinstance(source, CommandRecipe) else _import_recipe(source, spec)
-
-
-def _import_recipe(source: Recipe, task: TaskSpec) -> ModuleType:
-    """Run the recipe's file as a module, and seed what it uses: for what it draws now, and for the task."""
-    for module in source.imports.installed:  # those it imports in its functions, too
-        with suppress(Exception):
-            importlib.import_module(module)
-    prepare_numerics(task.seed, task.threads, task.determinism)
-    recipe = _run_file(source.root, source.file)
-    prepare_numerics(task.seed, task.threads, task.determinism)
-    return recipe
-
-
-def _run_file(root: Path, file: str) -> ModuleType:
-    """Run a file as a module; the workspace's own modules come before installed ones."""
-    sys.dont_write_bytecode = True
-    if sys.path[:1] != [str(root)]:
-        sys.path.insert(0, str(root))
-    name = Path(file).stem
-    spec = importlib.util.spec_from_file_location(name, root / file)
-    if spec is None or spec.loader is None:
-        raise RunError(f"{file} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def _refuse_other_code(source: Source, spec: TaskSpec) -> None:
     """A recipe edited while the run goes on must not give results under the key of the older code."""
     if digest_of(source.code(*spec.functions)) != spec.source:
@@ -185,6 +147,9 @@ def _prepare(recipe: Any, spec: TaskSpec, handing: Handing) -> dict[str, str]:
 
 
 def _train(recipe: Any, spec: TaskSpec, handing: Handing) -> dict[str, str]:
+    if spec.processes:
+        train_together(spec, handing.work)
+        return {}
     model = recipe.train(handing.task(), **spec.args["train"])
     if not spec.row_sets:
         return {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kagkit.foundation.component import check_function, code_of, local_file, split_reference
+from kagkit.foundation.component import check_function
 from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
@@ -130,6 +130,7 @@ class Manifest:
         combine: How seeds and folds become one prediction: `mean`, `rank_mean` or `module:function(tables)`.
         submission: How predictions become submission rows.
         resources: What one task needs.
+        launch: `torchrun` trains in a process for each GPU of `resources`, or each of `cpus` without GPUs.
         determinism: `exact` makes torch stop at what cannot repeat; `seeded` only seeds; `off` does nothing.
         save: How predictions are kept.
         keep: Whether weights are kept, or predictions alone; read off the recipe where not named.
@@ -152,6 +153,7 @@ class Manifest:
     combine: str = "mean"
     submission: Making = Making()
     resources: Resources = Resources()
+    launch: Literal["torchrun"] | None = None
     determinism: Literal["exact", "seeded", "off"] = "exact"
     save: Saving = Saving()
     keep: Literal["weights", "predictions"] | None = None
@@ -170,6 +172,17 @@ class Experiment:
     def keeps(self) -> str:
         """`weights`, or `predictions` where the model itself is not kept."""
         return self.manifest.keep or self.recipe.keeps
+
+    @property
+    def reads(self) -> str:
+        """`watched`, or `unwatched` where other processes than the task's own open files."""
+        return "unwatched" if self.processes else self.recipe.reads
+
+    @property
+    def processes(self) -> int:
+        """How many processes train one model together; 0 where training is not launched."""
+        resources = self.manifest.resources
+        return (resources.gpus or resources.cpus) if self.manifest.launch else 0
 
 
 def read_experiment(root: Path, path: Path, competition: Competition) -> Experiment:
@@ -229,6 +242,9 @@ def _read_commands(
         if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
             found = f"outputs: {pattern or 'an empty glob'}"
             problems.append(Problem(where("outputs"), found, "a glob below {out}", "such as *.safetensors"))
+    if manifest.launch:
+        hint = "write torchrun into the command line"
+        problems.append(Problem(where("launch"), f"launch: {manifest.launch}, and a command", hint=hint))
     if manifest.keep == "predictions":
         hint = "leave it out: train and predict are processes of their own"
         problems.append(Problem(where("keep"), "keep: predictions, and a command", "weights", hint))
@@ -254,35 +270,19 @@ def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe |
     except ManifestError as error:
         return None, [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
     problems += recipe_problems(recipe, manifest.args, place, lambda argument: where(f"args.{argument}"))
-    return recipe, problems + list(_keep_problems(recipe, manifest, where("keep")))
+    return recipe, problems + list(_keep_problems(recipe, manifest, where))
 
 
-def function_code(root: Path, reference: str | None) -> dict[str, str]:
-    """Digests of the workspace code behind `module:function`; none where it is installed or not given."""
-    if reference is None:
-        return {}
-    module, name = split_reference(reference)
-    file = local_file(root, module)
-    return code_of(root, file, (name,)) if file else {}
-
-
-def function_files(root: Path, references: Iterable[str | None]) -> list[str]:
-    """The workspace files that some `module:function` references stand in, without installed ones."""
-    files = (local_file(root, split_reference(reference)[0]) for reference in references if reference)
-    return [file for file in files if file]
-
-
-def _keep_problems(recipe: Recipe, manifest: Manifest, where: str) -> Iterator[Problem]:
-    if "train" in recipe.functions and manifest.keep == "weights" and recipe.keeps == "predictions":
-        yield Problem(
-            where,
-            "keep: weights, and train returns its model",
-            hint="write the weights into task.out and return nothing",
-        )
-    if "train" in recipe.functions and manifest.keep == "predictions" and recipe.keeps == "weights":
-        yield Problem(
-            where, "keep: predictions, and train returns nothing", hint="return the model from train"
-        )
+def _keep_problems(recipe: Recipe, manifest: Manifest, where: Where) -> Iterator[Problem]:
+    returns = "train" in recipe.functions and recipe.keeps == "predictions"
+    hint = "write the weights into task.out and return nothing"
+    if returns and manifest.keep == "weights":
+        yield Problem(where("keep"), "keep: weights, and train returns its model", hint=hint)
+    if returns and manifest.launch:
+        yield Problem(where("launch"), f"launch: {manifest.launch}, and train returns its model", hint=hint)
+    if "train" in recipe.functions and manifest.keep == "predictions" and not returns:
+        hint = "return the model from train"
+        yield Problem(where("keep"), "keep: predictions, and train returns nothing", hint=hint)
 
 
 def _problems(root: Path, manifest: Manifest, where: Where, competition: Competition) -> Iterator[Problem]:

@@ -1,0 +1,172 @@
+"""Kill runs two hundred times at random moments: does what comes out at last equal the undisturbed run's?
+
+Each workspace is run once undisturbed, then again and again with kills: of all its processes at once, or of one
+of them, whatever that is doing: a step, a checkpoint, a commit, the schedule, showing runs in MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WORKSPACES = {"boosting": "digits", "cnn": "digits"}
+KILLS = 200
+KILLS_A_RUN = 8
+LONGEST_SECONDS = 300.0
+# They say when and where, not what.
+BESIDE = ("events.jsonl", "record.json")
+
+
+@dataclass
+class Count:
+    """What happened so far."""
+
+    kills: dict[str, int] = field(default_factory=dict)
+    finished: int = 0
+    differing: list[str] = field(default_factory=list)
+    torn: int = 0
+    shown_twice: int = 0
+
+    @property
+    def killed(self) -> int:
+        return sum(self.kills.values())
+
+
+def main() -> None:
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
+    count, rng, began = Count(), random.Random(17), time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        for turn, (experiment, name) in enumerate(WORKSPACES.items(), 1):
+            root = make_workspace(Path(folder), experiment, name)
+            seconds = time_run(root, experiment)
+            reference = outcome(root, experiment)
+            while count.killed < wanted * turn // len(WORKSPACES):
+                forget_runs(root)
+                disturb(root, experiment, seconds, rng, count)
+                compare(root, experiment, reference, count)
+            told = f"{experiment}: {seconds:.1f} s undisturbed; {count.killed} kills so far"
+            sys.stdout.write(f"{told}, {count.finished} runs finished, {len(count.differing)} differ\n")
+            sys.stdout.flush()
+    kinds = ", ".join(f"{number} of {what}" for what, number in sorted(count.kills.items()))
+    sys.stdout.write(f"{count.killed} kills ({kinds}) in {time.monotonic() - began:.0f} s; ")
+    sys.stdout.write(
+        f"{count.finished} runs finished, {len(count.differing)} differ: {count.differing[:5]}; "
+    )
+    sys.stdout.write(f"{count.torn} torn files, {count.shown_twice} runs not once in MLflow\n")
+    sys.exit(bool(count.differing or count.torn or count.shown_twice))
+
+
+def make_workspace(folder: Path, experiment: str, name: str) -> Path:
+    root = folder / experiment
+    shutil.copytree(ROOT / "experiments" / name, root, ignore=shutil.ignore_patterns("runs", ".kagkit"))
+    subprocess.run([sys.executable, "make_data.py"], cwd=root, check=True, stdout=subprocess.DEVNULL)
+    return root
+
+
+def start(root: Path, *words: str) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).with_name("kagkit")), *words]
+    return subprocess.Popen(
+        command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def time_run(root: Path, experiment: str) -> float:
+    began = time.monotonic()
+    if start(root, "run", experiment, "-y").wait(LONGEST_SECONDS):
+        raise SystemExit(f"{experiment} fails undisturbed")
+    return time.monotonic() - began
+
+
+def forget_runs(root: Path) -> None:
+    for process in processes(root):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    for name in ("runs", ".kagkit", "locks", "folds"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    (root / "data.lock.yaml").unlink(missing_ok=True)
+
+
+def disturb(root: Path, experiment: str, seconds: float, rng: random.Random, count: Count) -> None:
+    """Start the run again after every kill, until it is not killed any more."""
+    for _ in range(KILLS_A_RUN):
+        process = start(root, "run", experiment, "-y")
+        end = time.monotonic() + rng.uniform(0.05, seconds * 1.2)
+        while time.monotonic() < end and (process.poll() is None or processes(root)):
+            time.sleep(0.01)
+        there = processes(root)
+        if there:
+            everyone = rng.random() < 0.6
+            for victim in there if everyone else [rng.choice(there)]:
+                with suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+            what = "all processes" if everyone else "one process"
+            count.kills[what] = count.kills.get(what, 0) + 1
+        if there and everyone:
+            process.wait(LONGEST_SECONDS)
+        elif process.wait(LONGEST_SECONDS) == 0:
+            break
+    for _ in range(3):  # a killed worker fails its task: the run is asked for again
+        if start(root, "run", experiment, "-y").wait(LONGEST_SECONDS) == 0:
+            return
+    count.differing.append(f"{experiment}: never finished")
+
+
+def processes(root: Path) -> list[int]:
+    """Every process that works in a folder: the command, its server, its workers, the mirror."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with suppress(OSError):
+                if Path(os.readlink(entry / "cwd")) == root.resolve():
+                    found.append(int(entry.name))
+    return sorted(found)
+
+
+def run_folder(root: Path, experiment: str) -> Path:
+    return max((root / "runs" / experiment).glob("*-*"))
+
+
+def outcome(root: Path, experiment: str) -> dict[str, bytes]:
+    """Every byte of the run that must come out the same; of the record, all but the run's number."""
+    folder = run_folder(root, experiment)
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in BESIDE
+    }
+    told = json.loads((folder / "record.json").read_text())
+    kept = {name: value for name, value in told.items() if name not in ("number", "run", "seal")}
+    return found | {"record.json": json.dumps(kept, sort_keys=True).encode()}
+
+
+def compare(root: Path, experiment: str, reference: dict[str, bytes], count: Count) -> None:
+    count.finished += 1
+    found = outcome(root, experiment)
+    names = [name for name in {**reference, **found} if reference.get(name) != found.get(name)]
+    count.differing += [f"{experiment}: {name}" for name in sorted(names)]
+    check = start(root, "check", run_folder(root, experiment).relative_to(root).as_posix())
+    count.torn += bool(check.wait(LONGEST_SECONDS))
+    start(root, "track", "sync").wait(LONGEST_SECONDS)
+    count.shown_twice += shown(root) != len(list((root / "runs" / experiment).glob("*-*")))
+
+
+def shown(root: Path) -> int:
+    import sqlite3
+
+    with sqlite3.connect(next((root / ".kagkit" / "mlflow").glob("*.db"))) as store:
+        return int(store.execute("select count(*) from runs").fetchone()[0])
+
+
+if __name__ == "__main__":
+    main()
