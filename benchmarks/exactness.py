@@ -1,7 +1,7 @@
 """Kill runs two hundred times at random moments: does what comes out at last equal the undisturbed run's?
 
-Each workspace is run once undisturbed, then again and again with kills: of all its processes at once, or of one
-of them, whatever that is doing: a step, a checkpoint, a commit, the schedule, showing runs in MLflow.
+Each workspace is run once undisturbed, then again and again with kills: of all its processes at once, or of
+one of them, whatever it is doing: a step, a checkpoint, a commit, the schedule, showing runs in MLflow.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Count:
 
     @property
     def killed(self) -> int:
+        """All kills."""
         return sum(self.kills.values())
 
 
@@ -128,7 +129,7 @@ def processes(root: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with suppress(OSError):
-                if Path(os.readlink(entry / "cwd")) == root.resolve():
+                if (entry / "cwd").readlink() == root.resolve():
                     found.append(int(entry.name))
     return sorted(found)
 

@@ -14,7 +14,8 @@ from kagkit.foundation.errors import DataError, ManifestError, Problem, counted,
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import Node, read_yaml
 from kagkit.host.solutions import solution_problems
-from kagkit.workspace.competition import argument_problems, line_of, path_problems, refuse_other_formats
+from kagkit.workspace.competition import argument_problems, line_of, refuse_other_formats
+from kagkit.workspace.paths import path_problems
 
 FILE = "host.yaml"
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")

@@ -13,7 +13,6 @@ from typing import Any
 from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import function_code, import_function
-from kagkit.foundation.environment import installed_packages
 from kagkit.foundation.errors import KagkitError, ReproductionError, RunError
 from kagkit.foundation.files import (
     append_json_line,
@@ -22,7 +21,6 @@ from kagkit.foundation.files import (
     file_sha256,
     held,
     link_or_copy,
-    read_json_lines,
     write_file,
     write_json,
 )
@@ -34,6 +32,7 @@ from kagkit.runs.material import cached_material, rows_folder, scheme_of
 from kagkit.runs.origins import code_files, refuse_changed
 from kagkit.runs.record import FORMAT, events_seal, is_intact, latest_run, run_folders, seal_record
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
+from kagkit.runs.surroundings import describe_surroundings
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import read_scores
@@ -257,8 +256,7 @@ class _Assembly:
             "differs": list(spec.differs),
             "accepted": spec.accepted,
             "reads": self.experiment.reads,
-            **self._environments(),
-            "environment": installed_packages(),
+            **describe_surroundings(self.workspace.tasks, spec.parts, manifest),
             "tasks": [
                 {
                     "identity": part.identity,
@@ -279,20 +277,6 @@ class _Assembly:
         """One digest for the workspace code of metric and solution."""
         root, metric = self.workspace.root, self.competition.metric
         return digest_of([function_code(root, metric.score), function_code(root, metric.solution)])
-
-    def _environments(self) -> dict[str, Any]:
-        """What the tasks ran in: the newest one's, and by label those that ran in another."""
-        told = {"threads": self.experiment.manifest.resources.cpus} | {
-            "determinism": self.experiment.manifest.determinism
-        }
-        found = {}
-        for part in self.spec.parts:
-            events = read_json_lines(self.workspace.tasks / part.folder / "events.jsonl")
-            started = [event for event in events if event["event"] == "started"][-1]
-            found[part.label] = (started["time"], started["fingerprint"])
-        _, newest = max(found.values(), key=lambda item: float(item[0]))
-        others = {label: other for label, (_, other) in sorted(found.items()) if other != newest}
-        return {"fingerprint": newest | told, "other_fingerprints": others}
 
     def _allowed(self) -> tuple[str, ...]:
         """What metric, solution, submission and combination may read: all of it is in the plan key."""

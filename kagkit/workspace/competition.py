@@ -5,20 +5,20 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from kagkit.foundation.component import check_function, find_function
-from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean, nearest
+from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean
 from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.sources import REQUIRED
 from kagkit.foundation.strictyaml import Node, read_yaml
+from kagkit.workspace.paths import path_problems
 from kagkit.workspace.schemes import Scheme
 
 FILE = "competition.yaml"
 FORMAT = 1
 SCORE = ("solution", "submission", "row_id_column_name")
-NAME_BYTES = 255  # of a file or folder, on every file system in use
 
 
 @dataclass(frozen=True)
@@ -279,29 +279,6 @@ def _path_problems(root: Path, competition: Competition, where: Any, data_there:
     for name, scheme in competition.folds.items():
         if scheme.file is not None:
             yield from path_problems(root, scheme.file, where(f"folds.{name}.file"))
-
-
-def path_problems(
-    root: Path, path: str, where: str, *, must_exist: bool = True, folder: bool = False
-) -> Iterator[Problem]:
-    """What is wrong with a path of the workspace: absolute, outside, missing, a folder in place of a file."""
-    pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path:
-        yield Problem(where, f"{path}: not a path inside the workspace", hint="link it here: ln -s")
-    elif any(len(part.encode()) > NAME_BYTES for part in pure.parts):
-        yield Problem(where, f"{path[:40]}…: no such file", hint="no file has so long a name")
-    elif must_exist and not (root / path).exists():
-        yield Problem(where, f"{path}: no such file", hint=_nearby(root, pure))
-    elif (root / path).is_dir() and not folder:
-        yield Problem(where, f"{path}: a folder", "a file")
-
-
-def _nearby(root: Path, path: PurePosixPath) -> str:
-    folder = root / path.parent
-    near = nearest(path.name, [child.name for child in folder.iterdir()]) if folder.is_dir() else None
-    if near is not None:
-        return f"did you mean {path.with_name(near)}?"
-    return "paths are relative to the workspace, the folder of competition.yaml"
 
 
 def _function_problems(root: Path, competition: Competition, where: Any) -> Iterator[Problem]:

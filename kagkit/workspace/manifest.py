@@ -18,9 +18,9 @@ from kagkit.workspace.competition import (
     Competition,
     argument_problems,
     line_of,
-    path_problems,
     refuse_other_formats,
 )
+from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
 
 MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
