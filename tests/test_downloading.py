@@ -200,3 +200,11 @@ def test_the_command_fetches_to_where_competition_yaml_has_the_data_and_pins_the
     assert elsewhere.startswith("elsewhere: 4 files, out of ")
     assert "needs DIR" in kagkit(tmp_path, "data", "download", "--leaderboard", code=2).err
     assert kagkit(tmp_path, "data", "download", "board", "--leaderboard").out.startswith("board: 1 file")
+
+
+def test_a_stack_trace_tells_no_signed_address(host: Served, tmp_path: Path) -> None:
+    host.proxy.plan = [Fault(BLOB, "drop", times=99)]
+    told = kagkit(tmp_path, "data", "download", "--competition", "toy-host", "--debug", code=6).err
+    assert "Traceback" in told
+    assert "signature" not in told
+    assert host.key not in told

@@ -273,6 +273,48 @@ def test_no_description_is_longer_than_hosts_may_take(host: Served, root: Path) 
     assert send(root).state == "already submitted"
 
 
+def test_the_tag_is_never_cut_off_by_a_long_name_nor_hidden_by_another(host: Served, root: Path) -> None:
+    for name in (f"{'x' * 240}.csv", "kagkit:0123456789ab .csv"):
+        (root / "submission.csv").write_text((root / "submission.csv").read_text() + "\n")
+        (root / name).write_bytes((root / "submission.csv").read_bytes())
+        workspace = Workspace(root)
+        parcel = parcel_of_file(workspace, root / name)
+        host.proxy.plan = [Fault(CREATE, "accept and drop")]
+        outcomes = [submit(Host.of(workspace.competition), workspace, parcel) for _ in range(2)]
+        assert [outcome.state for outcome in outcomes] == ["submitted", "already submitted"]
+        assert len(arrived(host, root)) == 1
+
+
+@pytest.mark.parametrize("number", [1, 10**6])
+def test_what_an_earlier_host_on_this_machine_took_is_sent_to_this_one(
+    number: int, host: Served, root: Path
+) -> None:
+    send(make_client(root / "other", next(SEEDS)))  # the host's number 1, at the latest
+    workspace = Workspace(root)
+    parcel = parcel_of_file(workspace, root / "submission.csv")
+    add_event(workspace, "submitted", {"tag": parcel.tag, "attempt": "a", "ref": number, "host": "loopback"})
+    assert send(root).state == "submitted"
+    assert len(arrived(host, root)) == 1
+
+
+def test_what_was_rehearsed_here_is_no_submission_at_kaggle(host: Served, root: Path) -> None:
+    workspace = Workspace(root)
+    parcel = parcel_of_file(workspace, root / "submission.csv")
+    facts = {"tag": parcel.tag, "competition": "toy-host", "host": "kaggle"}
+    add_event(workspace, "submitted", facts | {"attempt": "a", "ref": 1})
+    add_event(workspace, "intent", facts | {"attempt": "b"})
+    assert send(root).state == "submitted"
+    assert [line["host"] for line in read_json_lines(root / "leaderboard.jsonl")][2:] == 2 * ["loopback"]
+
+
+def test_a_description_edited_at_the_host_is_no_reason_to_send_again(host: Served, root: Path) -> None:
+    outcome = send(root)
+    assert outcome.found is not None
+    told = {"ref": outcome.found.ref, "description": "my best"}
+    host.proxy.plan = [answer("ListSubmissions", submissions=[told]), answer("GetSubmission$", **told)]
+    assert send(root).state == "already submitted"
+
+
 def test_a_problem_with_the_file_is_a_submission_error(host: Served, root: Path) -> None:
     (root / "submission.csv").write_text(json.dumps({}))
     with pytest.raises(SubmissionError):

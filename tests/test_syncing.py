@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import time
 from pathlib import Path
@@ -153,3 +154,17 @@ def test_sync_settles_what_was_left_open(act: str, host: Served, tmp_path: Path)
     settled = [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")]
     wanted = "submitted" if act == "accept and drop" else "refused"
     assert [event for event in settled if event != "score"] == ["intent", "unknown", wanted]
+
+
+def test_an_attempt_that_stays_open_keeps_no_score_from_coming_home(host: Served, tmp_path: Path) -> None:
+    root = make_client(tmp_path, 77)
+    intent = {"event": "intent", "time": "2026-01-01T00:00:00+00:00", "tag": "f" * 12, "attempt": "a"}
+    (root / "leaderboard.jsonl").write_text(json.dumps(intent | {"total": 0, "listed": 1}) + "\n")
+    scored = {"ref": 7, "status": "COMPLETE", "publicScore": "0.5"}
+    host.proxy.plan = [
+        answer("ListSubmissions", submissions=[scored]),
+        answer("GetSubmissionLimits", numToday=1, numTotal=1),
+    ]
+    ended = kagkit(root, "lb", "sync")
+    assert "whether it was submitted is not known: it counts 1 new submissions and lists 0" in ended.err
+    assert [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")] == ["intent", "score"]
