@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 from kagkit.foundation.errors import SubmissionError
 from kagkit.foundation.files import file_sha256, read_json_lines
 from kagkit.host.asking import Host
+from kagkit.host.door import Door
+from kagkit.host.patience import usual_patience
 from kagkit.host.submitting import Outcome, parcel_of_file, submit
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import add_event
@@ -24,6 +27,7 @@ from tests.toy import write_run
 
 SEEDS = iter(range(1_000_000))
 CREATE = "CreateSubmission"
+LAG = 0.3  # seconds
 
 
 @pytest.fixture
@@ -38,7 +42,8 @@ def root(host: Served, tmp_path: Path) -> Iterator[Path]:
 def send(root: Path, message: str = "") -> Outcome:
     workspace = Workspace(root)
     parcel = parcel_of_file(workspace, root / "submission.csv")
-    return submit(Host.of(workspace.competition), workspace, parcel, message)
+    patience = replace(usual_patience(), lag=LAG, looks=(0.0, LAG / 3))
+    return submit(Host(Door("toy-host", patience=patience)), workspace, parcel, message)
 
 
 def arrived(host: Served, root: Path) -> list[dict[str, Any]]:
@@ -179,8 +184,24 @@ def test_an_attempt_that_a_crash_left_open_is_waited_for(host: Served, root: Pat
     add_event(workspace, "intent", facts)
     began = datetime.now(UTC)
     assert send(root).state == "submitted"
-    assert datetime.now(UTC) - began > timedelta(seconds=1)
+    assert datetime.now(UTC) - began > timedelta(seconds=0.9 * LAG)
     assert events(root) == ["intent", "refused", "intent", "submitted"]
+
+
+def test_a_team_mates_submission_between_two_questions_is_not_taken_for_ours(
+    host: Served, root: Path, tmp_path: Path
+) -> None:
+    listed = itertools.count()
+
+    def submit_meanwhile(path: str, phase: str) -> None:
+        if "ListSubmissions" in path and phase == "before" and next(listed) == 1:
+            host.proxy.plan.append(Fault("ListSubmissions", "drop"))
+            send(make_client(tmp_path / "hers", next(SEEDS)))
+
+    host.proxy.watch = submit_meanwhile
+    send(root)
+    (intent,) = [line for line in read_json_lines(root / "leaderboard.jsonl") if line["event"] == "intent"]
+    assert "total" not in intent
 
 
 def test_a_host_that_counts_more_than_it_lists_is_not_sent_to(host: Served, root: Path) -> None:

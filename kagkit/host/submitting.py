@@ -152,7 +152,7 @@ def _send(host: Host, workspace: Workspace, parcel: Parcel, message: str, limits
         "run": parcel.run,
         "submission": parcel.submission,
     }
-    before = {"total": limits.total, "listed": len(host.submissions())} if limits.left is not None else {}
+    before = _count(host, limits)
     intent = add_event(workspace, "intent", facts | {"sha256": parcel.sha256} | before)
     try:
         ref = _hand_over(host, parcel, message)
@@ -165,6 +165,16 @@ def _send(host: Host, workspace: Workspace, parcel: Parcel, message: str, limits
     told = {} if left is None else {"left_today": left}
     add_event(workspace, "submitted", facts | {"sha256": parcel.sha256, "ref": ref} | told)
     return Outcome("submitted", parcel.submission, parcel.sha256, HostSubmission(ref, "PENDING"), left)
+
+
+def _count(host: Host, limits: Limits) -> dict[str, int]:
+    """How many submissions the host counts and how many it lists; nothing where one came in between.
+
+    Counted but not listed, it would stand for ours for ever.
+    """
+    listed = len(host.submissions())
+    known = limits.left is not None and host.limits().total == limits.total
+    return {"total": limits.total, "listed": listed} if known else {}
 
 
 def _hand_over(host: Host, parcel: Parcel, message: str) -> int:
