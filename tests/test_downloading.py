@@ -203,7 +203,7 @@ def test_the_command_fetches_to_where_competition_yaml_has_the_data_and_pins_the
 
 
 def test_a_stack_trace_tells_no_signed_address(host: Served, tmp_path: Path) -> None:
-    host.proxy.plan = [refusal(BLOB, 503, times=99)]
+    host.proxy.plan = [refusal(BLOB, 503, shape="html", times=99)]
     told = kagkit(tmp_path, "data", "download", "--competition", "toy-host", "--debug", code=6).err
     assert "Traceback" in told
     assert "signature" not in told
