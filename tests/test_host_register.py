@@ -218,3 +218,8 @@ def test_a_request_that_nothing_can_keep_is_refused(
         submissions.start_submission(host, caller(), {"competitionName": "toy", "contentLength": 1} | asked)
     with pytest.raises(RefusalError, match="pageToken"):
         submissions.list_submissions(host, caller(), {"competitionName": "toy", "pageToken": "9" * 5000})
+
+
+def test_what_participants_sent_is_for_the_host_alone(tmp_path: Path) -> None:
+    make_host(tmp_path)
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0

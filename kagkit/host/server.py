@@ -276,12 +276,11 @@ def run_server(
         ready: Called once requests are answered.
         token: What every request must carry; None on loopback.
     """
+    host = Hosted.of(root, terms)
     log = root / "state" / "host.log"
     scrub_log(log, root)
     logging.basicConfig(filename=log, level=logging.WARNING)
-    config = uvicorn.Config(
-        make_app(Hosted.of(root, terms), token), log_config=None, access_log=False, lifespan="on"
-    )
+    config = uvicorn.Config(make_app(host, token), log_config=None, access_log=False, lifespan="on")
     server = _Announcing(config, ready)
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn ends in peace at either, then raises it again for whoever was there before it: nobody.
