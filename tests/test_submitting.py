@@ -124,6 +124,7 @@ def test_what_arrived_is_found_whatever_the_network_said(fault: Fault, host: Ser
         Fault(CREATE, "drop"),
         Fault(CREATE, "hang"),
         refusal(CREATE, 500),
+        refusal(CREATE, 408),
         refusal(CREATE, 503, shape="html"),
         answer(CREATE, message="Could not submit to competition"),
         Fault(CREATE, "answer", 200, b"{oops"),

@@ -86,6 +86,19 @@ def test_an_imported_score_finds_its_run_by_the_tag(workspace: Workspace) -> Non
     assert read_scores(workspace) == {"exp002/1": Scores(0.75, 0.5)}
 
 
+def test_a_score_finds_its_run_once_the_ledger_knows_it_and_by_tag_before_number(
+    workspace: Workspace,
+) -> None:
+    path = write(workspace, NEW)
+    import_scores(workspace, path)
+    assert read_scores(workspace) == {}
+    add_event(workspace, "submitted", {"tag": "f" * 12, "run": "exp001/1", "attempt": "a", "ref": 12})
+    add_event(workspace, "intent", {"tag": TAG, "run": "exp002/1", "attempt": "b"})
+    assert [line.new for line in import_scores(workspace, path)] == [False, True]
+    assert read_scores(workspace)["exp002/1"] == Scores(0.75, 0.5)
+    assert not any(line.new for line in import_scores(workspace, path))
+
+
 def test_the_ledger_reads_the_same_in_whatever_order_git_leaves_its_lines(workspace: Workspace) -> None:
     submitted = {"tag": TAG, "run": "exp001/1", "attempt": "a", "ref": 4}
     add_event(workspace, "submitted", submitted)

@@ -133,14 +133,15 @@ def note_score(workspace: Workspace, found: HostSubmission, source: str) -> list
 def _note(workspace: Workspace, listed: Iterable[HostSubmission], source: str) -> list[Line]:
     events = read_events(workspace)
     last = {_name_of(line): _told(line) for line in events if line.get("event") == "score"}
+    # A number alone may be one of two hosts on this machine; a description may have been edited.
     runs, tags = runs_by_ref(events), _runs_by_tag(workspace, events)
     lines = []
     for found in listed:
-        run = runs.get(found.ref) or tags.get(found.tag or "")
-        facts = _facts(found)
+        run = tags.get(found.tag or "") or runs.get(found.ref)
+        facts = _facts(found) | {"run": run}
         new = found.status != "PENDING" and last.get(_name_of(facts)) != _told(facts)
         if new:
-            add_event(workspace, "score", facts | {"run": run, "source": source})
+            add_event(workspace, "score", facts | {"source": source})
         lines.append(Line(found, run, new))
     return lines
 
@@ -160,7 +161,7 @@ def _name_of(line: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _told(line: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(line.get(name) for name in ("status", "public", "private", "error"))
+    return tuple(line.get(name) for name in ("status", "public", "private", "error", "run"))
 
 
 def _runs_by_tag(workspace: Workspace, events: Iterable[dict[str, Any]]) -> dict[str, str]:
