@@ -83,6 +83,13 @@ def test_what_a_metric_finds_in_the_submission_is_told(tmp_path: Path) -> None:
     assert item.error == "Evaluation Exception: submission, column y: high for b"
 
 
+def test_no_fault_tells_which_rows_are_public(tmp_path: Path) -> None:
+    metric = {"score": "kagkit.metrics:rmse", "greater_is_better": False}
+    host = make_host(tmp_path, metric=metric, limits={"daily": 9})
+    told = graded(host, submit(host, answer(**dict.fromkeys("bdg", "high")))).error
+    assert told == "Evaluation Exception: submission, column y: high for b, d, g"
+
+
 def test_what_a_metric_finds_in_the_solution_stays_with_the_host(tmp_path: Path) -> None:
     host = make_host(tmp_path, metric={"score": "kagkit.metrics:auc", "greater_is_better": True})
     text = (tmp_path / "solution.csv").read_text()

@@ -9,6 +9,7 @@ import sys
 import traceback
 import zipfile
 import zlib
+from collections.abc import Callable
 from decimal import ROUND_DOWN, Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,24 +93,37 @@ def score_file(root: Path, terms: Terms, stage: HostStage, path: Path) -> dict[s
     solution = read_solution(root / stage.solution, terms)
     answer = aligned(solution, read_answer(path, terms), terms)
     function = import_function(root, terms.metric.score)
-    scores = {}
-    for mark in ("Public", "Private"):
-        chosen = (solution[USAGE] == mark).to_numpy()
+
+    def score(chosen: Any) -> float:
         truth = solution.drop(columns=USAGE)[chosen].reset_index(drop=True)
         guess = answer[chosen].reset_index(drop=True)
         truth, guess, row_id = (*_with_row_id(truth, guess, terms),)
+        return float(function(truth, guess, row_id, **terms.metric.args))
+
+    scores = {}
+    for mark in ("Public", "Private"):
         try:
-            value = float(function(truth, guess, row_id, **terms.metric.args))
+            value = score(solution[USAGE] == mark)
         except Exception as error:
             words = visible_words(error)
             if words is None:
                 raise
-            raise RefusedSubmissionError(words) from error
+            # What is wrong with these rows alone would tell which rows they are.
+            raise RefusedSubmissionError(_words_on_all(score, len(solution)) or words) from error
         if not math.isfinite(value):
             sys.stderr.write(f"the metric gave {value} on the {mark} rows\n")
             raise RefusedSubmissionError("Evaluation Exception: the metric gave no finite number.")
         scores[mark.lower()] = value
     return scores
+
+
+def _words_on_all(score: Callable[[Any], float], rows: int) -> str | None:
+    """What a participant may read where public, private and ignored rows are scored as one."""
+    try:
+        score([True] * rows)
+    except Exception as error:
+        return visible_words(error)
+    return None
 
 
 def visible_words(error: Exception) -> str | None:
