@@ -90,7 +90,6 @@ def serve(folder: Path, port: int, bind: str, token: str | None, as_json: bool) 
 
     root = folder.absolute()
     terms = read_terms(root)
-    (root / "state").mkdir(mode=0o700, exist_ok=True)
     listening = open_socket(bind, port, token)
     found = listening.getsockname()[1]
     shown = f"[{bind}]" if ":" in bind else bind
