@@ -108,6 +108,7 @@ def test_work_is_running_as_long_as_its_lock_is_held(workspace: Workspace) -> No
         (task,) = describe_workspace(workspace, NOW)["tasks"]
     assert task == {
         "experiment": "exp001",
+        "older": False,
         "task": "train seed 0 fold 1",
         "state": "running",
         "progress": 0.25,
@@ -155,3 +156,15 @@ def test_status_is_quick_and_loads_nothing_heavy(workspace: Workspace) -> None:
         [sys.executable, "-c", code], cwd=workspace.root, env={**os.environ}, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_work_that_failed_alike_is_one_line_and_what_no_manifest_has_is_counted(workspace: Workspace) -> None:
+    for fold in range(3):
+        folder = work_of(workspace, name=f"f{fold}")
+        problem = {"where": "fit.py line 3", "found": "ValueError"}
+        write_json(folder / "error.json", {"summary": "no", "problems": [problem]})
+    write_json(workspace.work / "gone-1/spec.json", {"label": "train seed 0 fold 0", "recipe": "gone.py"})
+    told = kagkit(workspace.root, "status").out
+    assert told.count("fit.py line 3: ValueError") == 1
+    assert "and 2 more: failed" in told
+    assert "1 unfinished folder of no present manifest: kagkit clean" in told

@@ -11,11 +11,14 @@ import pandas as pd
 
 from kagkit.foundation.errors import ManifestError, Problem, SubmissionError
 from kagkit.foundation.files import file_sha256, write_file
+from kagkit.foundation.schema import read_tree
+from kagkit.foundation.strictyaml import read_yaml
 from kagkit.judgement.checks import Expected, check_submission
 from kagkit.metrics.scoring import read_submission, takes
 from kagkit.runs.events import Noted
 from kagkit.runs.prediction import NewData, Predicted, find_data, predict_new
 from kagkit.runs.usable import Usable, find_locked, open_run
+from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.layout import Workspace, find_workspace
 
 
@@ -54,7 +57,7 @@ def predict_rows(
     Args:
         reference: `exp001`, `exp001/3`, a run's folder or a lock file. A path may lie in another workspace.
         folder: The folder with files like the stage's test: its table, its `files`, perhaps a sample.
-        out: The submission to write; one that is there is replaced.
+        out: The submission to write; an older submission there is replaced, and nothing else.
         accepted: Files whose code changed since the run, and is used as it is.
 
     Yields:
@@ -88,8 +91,19 @@ def _refuse_place(workspace: Workspace, data: NewData, out: Path) -> None:
     found = f"in {inside.name}/, which kagkit keeps" if inside else "a file of the new rows" if given else ""
     if out.is_dir():
         found = "a folder"
+    elif out.exists() and not found and not _is_submission(workspace, out):
+        found = f"{out.name}: there already, and no submission; only a submission is replaced"
     if found:
         raise ManifestError("--out cannot be written", [Problem("--out", found, "another file's name")])
+
+
+def _is_submission(workspace: Workspace, path: Path) -> bool:
+    """Whether the first line of a file is that of a submission; competition.yaml says what it looks like."""
+    competition = read_tree(Competition, read_yaml(workspace.root / FILE, FILE), FILE)
+    with path.open("rb") as stream:
+        names = stream.readline().decode(errors="replace").strip().split(",")
+    asked = {*competition.submission_key, *competition.submission.target}
+    return {name.strip().strip('"') for name in names} == asked
 
 
 def _finish(usable: Usable, data: NewData, predicted: Predicted, out: Path) -> Answered:

@@ -341,3 +341,14 @@ def test_a_loader_of_the_users_own_reads_the_new_rows(toy: Path) -> None:
     run(toy)
     predict(toy)
     assert (toy / "out.csv").read_bytes() == (newest_run(toy) / "submission.csv").read_bytes()
+
+
+@pytest.mark.parametrize("out", ["exp001.yaml", "data/train.csv", "mean.py", "notes.txt"])
+def test_only_a_submission_is_replaced(toy: Path, out: str) -> None:
+    (toy / "notes.txt").write_text("years of work\n")
+    before = (toy / out).read_bytes()
+    ended = kagkit(toy, "predict", "exp001", "--data", "data", "--out", out, code=2)
+    assert "only a submission is replaced" in ended.err
+    assert (toy / out).read_bytes() == before
+    predict(toy)
+    predict(toy)
