@@ -137,9 +137,13 @@ def test_failed_work_says_why_and_tasks_of_several_experiments_name_them(workspa
     problems = [{"where": "mean.py line 3", "found": "ValueError: no"}]
     write_json(folder / "error.json", {"summary": "failed", "problems": problems})
     (workspace.for_smoke(smoke=True).work / "run-12").mkdir(parents=True)
+    (workspace.work / "reproduce-exp001-001-weights").mkdir()
+    write_json(workspace.work / "predict-12/rows/error.json", {"summary": "no column a", "problems": []})
     told = kagkit(workspace.root, "status").out
     assert "exp001 or exp002: train seed 0 fold 1: failed: mean.py line 3: ValueError: no\n" in told
     assert "smoke: assembling a run: stopped\n" in told
+    assert "\nmaking a run again: stopped\n" in told
+    assert "\npredicting new rows: failed: no column a\n" in told
 
 
 def test_status_is_quick_and_loads_nothing_heavy(workspace: Workspace) -> None:

@@ -153,7 +153,7 @@ def _refuse_unable(run: Run) -> None:
         hint = "let train write its model into task.out and return nothing, add a load, and run it again"
     elif "interface" not in data:
         found = "made by a kagkit that did not record what new rows must have"
-        hint = f"kagkit run {run.experiment} --restart"
+        hint = f"{hint} puts its stored tasks together again"
     elif data["interface"] is None:
         found = "it predicted no test rows"
     if found:
