@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kagkit.foundation.component import local_file, split_reference
 from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, RunError
 from kagkit.foundation.files import file_sha256
-from kagkit.foundation.schema import read_what_fits
+from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.record import Run, find_run
 from kagkit.runs.store import verify_files
@@ -21,7 +21,9 @@ from kagkit.workspace.manifest import Experiment, Manifest, function_code
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")
-USED = ("weights/", "code/", "manifest.yaml", FILE)
+MANIFEST = "manifest.yaml"
+USED = ("weights/", "code/", MANIFEST, FILE)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,16 @@ def read_files(run: Run) -> RunFiles:
     Raises:
         ManifestError: This kagkit does not read them.
     """
-    competition, manifest = _read(Competition, run, FILE), _read(Manifest, run, "manifest.yaml")
-    return RunFiles(competition, manifest, run.data["interface"])
+    return RunFiles(_read(Competition, run, FILE), manifest_of(run), run.data["interface"])
+
+
+def manifest_of(run: Run) -> Manifest:
+    """The manifest as it was run.
+
+    Raises:
+        ManifestError: This kagkit does not read it.
+    """
+    return _read(Manifest, run, MANIFEST)
 
 
 def find_locked(workspace: Workspace, reference: str) -> Run:
@@ -139,7 +149,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
     _refuse_other_code(workspace, run, files, accepted)
     _refuse_other_assets(workspace, run, files.manifest)
     recipe = read_stated(workspace.root, files.manifest)
-    experiment = Experiment(run.experiment, run.folder / "manifest.yaml", files.manifest, recipe)
+    experiment = Experiment(run.experiment, run.folder / MANIFEST, files.manifest, recipe)
     members = tuple(_members(workspace, run))
     return Usable(workspace, run, files.competition, experiment, members, tuple(accepted))
 
@@ -171,12 +181,12 @@ def _damage(run: Run) -> list[Problem]:
     return [found for found in verify_files(run.folder, _told(run), kept) if found.where.startswith(places)]
 
 
-def _read(cls: type[Any], run: Run, name: str) -> Any:
+def _read(cls: type[T], run: Run, name: str) -> T:
     """A file as the run kept it: whether its paths are there is for those who use them."""
-    value, problems = read_what_fits(cls, read_yaml(run.folder / name, name), name)
-    if value is None:
-        raise ManifestError(f"{_told(run)}/{name} cannot be read", problems)
-    return value
+    try:
+        return read_tree(cls, read_yaml(run.folder / name, name), name)
+    except ManifestError as error:
+        raise ManifestError(f"{_told(run)}/{name} cannot be read", error.problems) from None
 
 
 def _refuse_other_code(workspace: Workspace, run: Run, files: RunFiles, accepted: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kagkit.foundation.files import read_json, write_json
+from kagkit.foundation.files import file_sha256, read_json, write_json
 from kagkit.runs.record import seal_record
 from tests.terminal import edit, kagkit, newest_run, run
 from tests.toy import RECIPE, make_workspace, write_competition, write_manifest, write_recipe
@@ -357,3 +357,19 @@ def test_a_loader_of_the_users_own_reads_the_new_rows(toy: Path) -> None:
     run(toy)
     predict(toy)
     assert (toy / "out.csv").read_bytes() == (newest_run(toy) / "submission.csv").read_bytes()
+
+
+def test_a_manifest_of_another_kagkit_is_not_guessed_at(toy: Path) -> None:
+    folder = newest_run(toy)
+    text = (folder / "manifest.yaml").read_text() + "combine: [median]\n"
+    (folder / "manifest.yaml").unlink()
+    (folder / "manifest.yaml").write_text(text)
+    record = read_json(folder / "record.json")
+    for kept in record["files"]:
+        if kept["name"] == "manifest.yaml":
+            kept |= {"sha256": file_sha256(folder / "manifest.yaml"), "bytes": len(text)}
+    (folder / "record.json").unlink()
+    write_json(folder / "record.json", seal_record(record))
+    told = predict(toy, code=2)
+    assert f"runs/exp001/{folder.name}/manifest.yaml cannot be read" in told
+    assert "combine" in told
