@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kagkit.foundation.component import local_file, split_reference
-from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, RunError
+from kagkit.data.versions import verify
+from kagkit.foundation.component import WHOLE, local_file, split_reference
+from kagkit.foundation.errors import DataError, ManifestError, Problem, ReproductionError, RunError
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
@@ -139,6 +140,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
     Raises:
         ManifestError: The run is partial, kept predictions alone, or predicted no test rows.
         ReproductionError: Weights or copies of sources are damaged; an asset is another one.
+        DataError: A further source is of another version, or was never pinned here.
         RunError: The code that is there is not the code the run recorded.
     """
     _refuse_unable(run)
@@ -148,6 +150,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
     files = read_files(run)
     _refuse_other_code(workspace, run, files, accepted)
     _refuse_other_assets(workspace, run, files.manifest)
+    _refuse_other_sources(workspace, run, files)
     recipe = read_stated(workspace.root, files.manifest)
     experiment = Experiment(run.experiment, run.folder / MANIFEST, files.manifest, recipe)
     members = tuple(_members(workspace, run))
@@ -211,7 +214,7 @@ def _refuse_other_code(workspace: Workspace, run: Run, files: RunFiles, accepted
             found, hint = f"changed since {run.name}", f"{hint}, or use it as it is: --accept code:{file}"
         else:
             found = "missing"
-        problems.append(Problem(name, found, hint=hint))
+        problems.append(Problem(name.removesuffix(f":{WHOLE}"), found, hint=hint))
     if problems:
         raise RunError(f"the code is not what {run.name} was made with", problems)
 
@@ -228,7 +231,7 @@ def _code(root: Path, files: RunFiles) -> dict[str, str]:
         if reference and local_file(root, split_reference(reference)[0]):
             found |= function_code(root, reference)
     paths = {file: root / file for file in manifest.code}
-    return found | {f"{file}:(file)": file_sha256(path) for file, path in paths.items() if path.is_file()}
+    return found | {f"{file}:{WHOLE}": file_sha256(path) for file, path in paths.items() if path.is_file()}
 
 
 def _refuse_other_assets(workspace: Workspace, run: Run, manifest: Manifest) -> None:
@@ -241,6 +244,18 @@ def _refuse_other_assets(workspace: Workspace, run: Run, manifest: Manifest) -> 
             problems.append(Problem(asset.path, f"asset {name}: {found}", hint="bring the old file back"))
     if problems:
         raise ReproductionError(f"the assets are not those of {run.name}", problems)
+
+
+def _refuse_other_sources(workspace: Workspace, run: Run, files: RunFiles) -> None:
+    """Hold further sources, which predict is handed too, against the versions that the run was made with."""
+    problems = []
+    for name in (name for name in files.manifest.data if name != "main"):
+        found = verify(workspace.root, name, files.competition.sources[name]).version
+        if found != run.data["data"][name]:
+            hint = "bring the old files back; `kagkit data diff` says which"
+            problems.append(Problem(f"data {name}", found[:12], run.data["data"][name][:12], hint))
+    if problems:
+        raise DataError(f"the data are not those of {run.name}", problems)
 
 
 def _members(workspace: Workspace, run: Run) -> Iterator[Member]:
