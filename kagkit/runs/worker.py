@@ -19,7 +19,7 @@ from kagkit.foundation.files import append_json_line, digest_of, held, told_when
 from kagkit.runs.exactness import prepare_numerics
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
-from kagkit.runs.leavings import refuse_unkeepable
+from kagkit.runs.leavings import find_private, refuse_unkeepable
 from kagkit.runs.origins import refuse_changed
 from kagkit.runs.scripts import Script
 from kagkit.runs.spec import TaskSpec, read_spec
@@ -39,6 +39,10 @@ from kagkit.workspace.layout import Workspace
 from kagkit.workspace.recipe import Recipe
 
 Source = Recipe | CommandRecipe
+PRIVATE = (
+    "holds a path of this machine, so its bytes differ on each, and whoever gets it can read that; "
+    "keep tensors alone (Lightning: save_weights_only=True), or leave it out with `outputs`"
+)
 
 
 def do_task(spec_path: str) -> int:
@@ -92,6 +96,8 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     undeclared = watch.undeclared()
     if spec.kind != "predict":
         refuse_unkeepable(out, spec.label)
+        for name in find_private(out, workspace.root) if spec.kind == "train" else ():
+            sys.stderr.write(f"{name}: {PRIVATE}\n")
     kept = list_kept(out)
     if not kept:
         raise RunError(
