@@ -12,9 +12,11 @@ import pytest
 from kagkit.foundation.files import held
 from kagkit.tracking.background import LOCK, LOG, LOG_BYTES, SWITCH, WANTED, start_mirror
 from kagkit.tracking.database import folder_of
+from kagkit.tracking.health import store_findings
 from kagkit.tracking.mirror import sync_runs
 from kagkit.workspace.layout import Workspace
 from tests.showing import add_run, export, own_store, workspace_to_show
+from tests.terminal import kagkit
 
 PATIENCE = 60.0
 
@@ -91,6 +93,14 @@ def test_what_goes_wrong_is_told_in_the_log_alone(
     wait_for(lambda: not living(workspace))
     assert f"http://{address}: " in told(workspace)
     assert "secret" not in told(workspace)
+    (told_by_doctor,) = store_findings(workspace)
+    assert (told_by_doctor.level, told_by_doctor.hint) == (
+        "warn",
+        "kagkit track sync shows them, or says why not",
+    )
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    kagkit(workspace.root, "track", "sync")
+    assert next(store_findings(workspace)).level == "ok"
     assert str(workspace.root) not in told(workspace)
 
 

@@ -43,8 +43,8 @@ def test_a_good_file_has_no_problems(tmp_path: Path) -> None:
         ("id_003,1", "id_003,", "empty", "label: 1 empty: id_003"),
         ("id_003,1", "id_003,NaN", "empty", "label: 1 empty: id_003"),
         ("id_003,1", "id_003,inf", "infinite", "label: 1 infinite: id_003"),
-        ("id_003,1", "id_003,cat", "types", "label: 1 are no numbers: 'cat' at id_003; expected numbers"),
-        ("id_003,1", "id_003,0.5", "types", "label: 1 are no labels: 0.5 at id_003; expected whole"),
+        ("id_003,1", "id_003,cat", "types", "label: 1 of 8 are no numbers: 'cat' at id_003"),
+        ("id_003,1", "id_003,0.5", "types", "label: 1 of 8 are no labels: 0.5 at id_003; expected whole"),
         ("id,label\n", "id,lable\n", "columns", "columns: id, lable; expected id, label"),
         ("\n", ",5\n", "columns", "columns"),
     ],
@@ -84,7 +84,7 @@ def test_truth_values_stay_what_the_sample_has(tmp_path: Path) -> None:
     assert (
         "1 empty: id_003" in found(tmp_path, good.replace("id_003,True", "id_003,"), sample=truths)["empty"]
     )
-    assert "8 are no numbers: 'True' at id_000" in found(tmp_path, good)["types"]
+    assert "8 of 8 are no numbers: 'True' at id_000" in found(tmp_path, good)["types"]
 
 
 def test_an_id_on_several_lines_is_a_fault_unless_it_is_meant(tmp_path: Path) -> None:

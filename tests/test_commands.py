@@ -63,6 +63,20 @@ def test_a_value_stays_one_word_and_double_braces_are_braces() -> None:
     assert line.fill({"a": "1", "b": "x y"}) == ["fit", '--opts={"a": 1}', "x y c", "d e"]
 
 
+def test_a_file_that_no_key_has_is_told_before_it_is_used(toy: Path) -> None:
+    for name in ("net.json", "labels.txt"):
+        (toy / name).write_text("{}")
+    more = {"train": f"{TRAIN} --net {{net}} --labels labels.txt --rows data/train.csv"}
+    args = ARGS | {"net": "net.json"}
+    told = "a change in this file would not be seen\n  hint: code: "
+    assert problems_of(toy, command=more, args=args) == [
+        f"line 7: command.train: labels.txt: {told}[labels.txt]",
+        f"line 5: args.net: net.json: {told}[net.json]",
+    ]
+    read(toy, command=more, args=args, code=["net.json", "labels.txt"])
+    read(toy, args=ARGS | {"flip": "x" * 300})  # no name of a file
+
+
 def test_every_argument_goes_to_the_lines_that_name_it(toy: Path) -> None:
     recipe = read(toy).recipe
     assert recipe.arguments("train", ARGS) == {"shift": 0.5}

@@ -40,7 +40,7 @@ def test_the_real_client_reads_a_real_host(host: Served) -> None:
     assert facts.deadline is not None
     assert facts.deadline.utcoffset() is not None
     assert {file.name: file.bytes for file in ask().files()}["images/scan.bin"] == 400_000
-    assert ask().board() == []
+    assert {line.team for line in ask().board()} <= {"participant"}  # other tests share the host
     assert ask().limits().left in (None, 100000 - ask().limits().today)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from kagkit.foundation.errors import DataError, HostError
+from kagkit.host import downloading
 from kagkit.host.asking import Host
 from kagkit.host.door import Door
 from kagkit.host.downloading import Downloaded, download, download_board
@@ -147,6 +149,43 @@ def test_the_leaderboard_keeps_out_of_the_datas_way(host: Served, tmp_path: Path
     assert names(tmp_path / "board") != []
 
 
+def test_nothing_but_an_older_leaderboard_is_replaced_by_a_leaderboard(host: Served, tmp_path: Path) -> None:
+    fetch(tmp_path)
+    before = names(tmp_path / "data")
+    for _ in range(2):
+        download_board(Host(Door("toy-host")), tmp_path / ".kagkit", tmp_path / "data")
+    (added,) = {*names(tmp_path / "data")} - {*before}
+    assert added.endswith("leaderboard.csv")
+    assert {*before} < {*names(tmp_path / "data")}
+
+
+def test_a_kill_while_data_are_unpacked_costs_no_second_download(
+    host: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall(archive: Path, folder: Path) -> list[str]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(downloading, "unpack", fall)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(tmp_path)
+    told = fetch(tmp_path)
+    assert told.resumed == told.bytes
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_data_go_to_another_disk(there: bool, host: Served, tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other disk")
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        (tmp_path / "data").symlink_to(Path(other) / "data")
+        if there:
+            (Path(other) / "data").mkdir()
+        assert fetch(tmp_path).files == 4
+        assert len(names(Path(other) / "data")) == 4
+
+
 def test_the_command_fetches_to_where_competition_yaml_has_the_data_and_pins_them(
     host: Served, tmp_path: Path
 ) -> None:
@@ -161,3 +200,11 @@ def test_the_command_fetches_to_where_competition_yaml_has_the_data_and_pins_the
     assert elsewhere.startswith("elsewhere: 4 files, out of ")
     assert "needs DIR" in kagkit(tmp_path, "data", "download", "--leaderboard", code=2).err
     assert kagkit(tmp_path, "data", "download", "board", "--leaderboard").out.startswith("board: 1 file")
+
+
+def test_a_stack_trace_tells_no_signed_address(host: Served, tmp_path: Path) -> None:
+    host.proxy.plan = [refusal(BLOB, 503, shape="html", times=99)]
+    told = kagkit(tmp_path, "data", "download", "--competition", "toy-host", "--debug", code=6).err
+    assert "Traceback" in told
+    assert "signature" not in told
+    assert host.key not in told

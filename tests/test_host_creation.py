@@ -45,6 +45,7 @@ def test_a_new_competition_hides_the_labels_and_keeps_the_rest_as_written(tmp_pa
     sample = (files / "sample_submission.csv").read_text().splitlines()
     assert sample[:2] == ["id,y", "0100,0.5"]
     assert read_terms(tmp_path / "toy").submission.target == ("y",)
+    assert (tmp_path / "toy/solution.csv").stat().st_mode & 0o077 == 0
 
 
 def test_public_rows_are_of_both_classes_alike_and_the_same_again_whatever_the_order(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,3 +200,26 @@ def test_submissions_come_newest_first_page_by_page(tmp_path: Path) -> None:
     )
     with pytest.raises(RefusalError, match="pageToken"):
         submissions.list_submissions(host, caller(), asked | {"pageToken": "x"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"fileName": "\ud800.csv"}, "fileName must be a text in Unicode"),
+        ({"contentLength": float("inf")}, "contentLength must be a whole number"),
+        ({"contentLength": "many"}, "contentLength must be a whole number"),
+    ],
+)
+def test_a_request_that_nothing_can_keep_is_refused(
+    asked: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    host = make_host(tmp_path)
+    with pytest.raises(RefusalError, match=words):
+        submissions.start_submission(host, caller(), {"competitionName": "toy", "contentLength": 1} | asked)
+    with pytest.raises(RefusalError, match="pageToken"):
+        submissions.list_submissions(host, caller(), {"competitionName": "toy", "pageToken": "9" * 5000})
+
+
+def test_what_participants_sent_is_for_the_host_alone(tmp_path: Path) -> None:
+    make_host(tmp_path)
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0

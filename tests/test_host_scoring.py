@@ -55,6 +55,10 @@ def test_a_submission_may_be_packed_and_may_have_further_columns(tmp_path: Path)
             answer(h=None) + "a,1\n",
             "ERROR: The value 'a' in the key column 'id' has already been defined (Line 9)",
         ),
+        (
+            gzip.compress(answer().encode())[:30],
+            "ERROR: The submission cannot be read as CSV: Compressed file",
+        ),
         (answer(b=""), "Evaluation Exception: Submission contains null values (y)"),
         (answer(b="NaN"), "Evaluation Exception: Submission contains null values (y)"),
         ("id,y\na,1,2\nb,1,2\n", "ERROR: Some lines have more cells than the header."),
@@ -77,6 +81,13 @@ def test_what_a_metric_finds_in_the_submission_is_told(tmp_path: Path) -> None:
     host = make_host(tmp_path, metric=metric)
     item = graded(host, submit(host, answer(b="high")))
     assert item.error == "Evaluation Exception: submission, column y: high for b"
+
+
+def test_no_fault_tells_which_rows_are_public(tmp_path: Path) -> None:
+    metric = {"score": "kagkit.metrics:rmse", "greater_is_better": False}
+    host = make_host(tmp_path, metric=metric, limits={"daily": 9})
+    told = graded(host, submit(host, answer(**dict.fromkeys("bdg", "high")))).error
+    assert told == "Evaluation Exception: submission, column y: high for b, d, g"
 
 
 def test_what_a_metric_finds_in_the_solution_stays_with_the_host(tmp_path: Path) -> None:
@@ -154,3 +165,21 @@ def test_scores_are_texts_and_the_private_one_is_empty_until_the_end(tmp_path: P
     assert (told["publicScore"], told["privateScore"]) == ("0.66666", "")
     host.register.close()
     assert get_submission(host, caller(), {"ref": ref})["privateScore"] == "0.33333"
+
+
+@pytest.mark.parametrize("kind", ["zip", "gzip"])
+def test_a_submission_that_unpacks_to_more_than_may_be_uploaded_is_refused(kind: str, tmp_path: Path) -> None:
+    host = make_host(tmp_path, limits={"upload_mb": 1})
+    content = answer().encode() + b"z,1\n" * 300_000
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("submission.csv", content)
+    item = graded(host, submit(host, packed.getvalue() if kind == "zip" else gzip.compress(content)))
+    assert item.error == "ERROR: The submission holds more than 1,000,000 bytes."
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1e23, f"1{23 * '0'}.00000"), (-1.5e300, f"-15{299 * '0'}.00000")]
+)
+def test_a_score_of_any_size_is_shown(value: float, shown: str) -> None:
+    assert cut_score(value) == shown

@@ -54,6 +54,14 @@ def test_what_cannot_stand_in_host_yaml_is_told(changes: dict[str, Any], found: 
     assert found in problems_of(tmp_path)
 
 
+def test_the_solution_of_another_stage_is_hidden_too(tmp_path: Path) -> None:
+    stages = {"1": HOST["stages"]["1"], "2": HOST["stages"]["2"] | {"solution": "files/solution2.csv"}}
+    write_host(tmp_path, stages=stages)
+    (tmp_path / "solution2.csv").rename(tmp_path / "files/solution2.csv")
+    with pytest.raises(ManifestError, match=r"files: holds solution2\.csv, which participants must not see"):
+        read_terms(tmp_path)
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     write_host(
         tmp_path, competition="My Toy", limits={"daily": 0}, stages={"1": STAGE | {"solution": "no.csv"}}

@@ -34,6 +34,7 @@ def test_the_order_of_columns_and_what_is_too_much_do_not_count(order: list[str]
         ("n", [2.0], "int64"),
         ("n", [2.5], "float64"),
         ("n", [math.nan], "float64"),
+        ("n", [math.inf], "float64"),
         ("t", [math.nan], "str"),
         ("b", [None], "object"),
     ],

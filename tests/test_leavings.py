@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import pickle
 import zipfile
 import zlib
@@ -16,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 from kagkit.foundation.errors import RunError
-from kagkit.runs.leavings import is_pickle, refuse_unkeepable
+from kagkit.foundation.files import CHUNK
+from kagkit.runs.leavings import find_private, is_pickle, refuse_unkeepable
 from kagkit.runs.torchfiles import SAFE_KINDS, SAFE_NAMES
 
 OBJECTS = np.array([{"a": 1}, None], dtype=object)
@@ -191,6 +193,17 @@ def test_torch_takes_what_is_kept_and_refuses_what_is_refused(name: str, tmp_pat
     elif name not in ("old.pt", "script.pt"):  # torch takes the old format; TorchScript is read otherwise
         with pytest.raises(Exception, match=r"."):
             torch.load(tmp_path / name, weights_only=True)
+
+
+def test_a_path_of_this_machine_is_found_wherever_it_stands_in_a_file(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "last.ckpt").write_bytes(_torch_saved({"dirpath": str(tmp_path / "checkpoints")}))
+    place = os.fsencode(tmp_path)
+    (out / "across.bin").write_bytes(bytes(CHUNK - len(place) + 1) + place)
+    (out / "home.txt").write_text(f"pretrained: {Path.home()}/nets/r18")
+    (out / "model.txt").write_text("tree\nobjective=binary\ndata: train.csv")
+    assert find_private(out, tmp_path) == ["across.bin", "home.txt", "last.ckpt"]
 
 
 def test_the_safe_names_are_among_those_of_torch() -> None:

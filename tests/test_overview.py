@@ -96,6 +96,17 @@ def test_submissions_of_this_day_count_in_utc(workspace: Workspace) -> None:
     assert told["day_turns"] == {"utc": "2026-03-02T00:00Z", "local": "2026-03-02T09:00+09:00"}
 
 
+def test_a_submission_that_came_home_late_takes_none_of_what_was_left_later(workspace: Workspace) -> None:
+    for facts in (
+        {"event": "submitted", "time": "2026-03-01T09:00:00+00:00", "ref": 7, "left_today": 3},
+        {"event": "score", "time": "2026-03-01T10:00:00+00:00", "ref": 8, "date": "2026-03-01T08:00:00Z"},
+        {"event": "score", "time": "2026-03-01T10:00:00+00:00", "ref": 9, "date": "2026-03-01T09:30:00Z"},
+    ):
+        append_json_line(workspace.leaderboard, facts)
+    told = describe_workspace(workspace, NOW, TOKYO)["submissions"]
+    assert (told["used_today"], told["left_today"]) == (3, 2)
+
+
 def test_a_damaged_ledger_is_refused(workspace: Workspace) -> None:
     workspace.leaderboard.write_text("{}\nnot json\n")
     with pytest.raises(DataError, match="line 2"):
@@ -108,6 +119,7 @@ def test_work_is_running_as_long_as_its_lock_is_held(workspace: Workspace) -> No
         (task,) = describe_workspace(workspace, NOW)["tasks"]
     assert task == {
         "experiment": "exp001",
+        "older": False,
         "task": "train seed 0 fold 1",
         "state": "running",
         "progress": 0.25,
@@ -137,9 +149,13 @@ def test_failed_work_says_why_and_tasks_of_several_experiments_name_them(workspa
     problems = [{"where": "mean.py line 3", "found": "ValueError: no"}]
     write_json(folder / "error.json", {"summary": "failed", "problems": problems})
     (workspace.for_smoke(smoke=True).work / "run-12").mkdir(parents=True)
+    (workspace.work / "reproduce-exp001-001-weights").mkdir()
+    write_json(workspace.work / "predict-12/rows/error.json", {"summary": "no column a", "problems": []})
     told = kagkit(workspace.root, "status").out
     assert "exp001 or exp002: train seed 0 fold 1: failed: mean.py line 3: ValueError: no\n" in told
     assert "smoke: assembling a run: stopped\n" in told
+    assert "\nmaking a run again: stopped\n" in told
+    assert "\npredicting new rows: failed: no column a\n" in told
 
 
 def test_status_is_quick_and_loads_nothing_heavy(workspace: Workspace) -> None:
@@ -155,3 +171,15 @@ def test_status_is_quick_and_loads_nothing_heavy(workspace: Workspace) -> None:
         [sys.executable, "-c", code], cwd=workspace.root, env={**os.environ}, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_work_that_failed_alike_is_one_line_and_what_no_manifest_has_is_counted(workspace: Workspace) -> None:
+    for fold in range(3):
+        folder = work_of(workspace, name=f"f{fold}")
+        problem = {"where": "fit.py line 3", "found": "ValueError"}
+        write_json(folder / "error.json", {"summary": "no", "problems": [problem]})
+    write_json(workspace.work / "gone-1/spec.json", {"label": "train seed 0 fold 0", "recipe": "gone.py"})
+    told = kagkit(workspace.root, "status").out
+    assert told.count("fit.py line 3: ValueError") == 1
+    assert "and 2 more: failed" in told
+    assert "1 unfinished folder of no present manifest: kagkit clean" in told

@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[Tables, str]] = {
     ),
     "the target is not there": (
         (TRAIN.rename(columns={"y": "Y"}), TEST, SAMPLE),
-        r"train.csv: no column y; expected the targets of sample.csv\n.*one of: Y",
+        r"train.csv: no column y; expected the targets of sample.csv\n.*did you mean Y",
     ),
     "the training table is another one": (
         (TEST, TEST, SAMPLE),

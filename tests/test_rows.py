@@ -14,6 +14,7 @@ from pandas.testing import assert_frame_equal
 
 from kagkit.data import contents, rows, tables
 from kagkit.data.rows import DataPaths, Part, RowRules
+from kagkit.data.tables import read_table
 from kagkit.foundation.errors import DataError
 from kagkit.foundation.seeds import stream
 
@@ -516,3 +517,12 @@ def test_without_classes_all_rows_are_one_class() -> None:
 )
 def test_classes_are_few_texts_booleans_or_whole_numbers(values: object, expected: bool) -> None:
     assert rows.is_categorical(pd.Series(values)) is expected
+
+
+def test_a_table_that_was_cut_off_in_its_last_line_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "train.csv"
+    table.write_text("id,a,b\nr1,1,2\nr2,3")
+    with pytest.raises(DataError, match=r"train\.csv line 3: 2 of 3 cells, and no end of the line"):
+        read_table(table, ["id"])
+    table.write_text("id,a,b\nr1,1,2\nr2,3,4")
+    assert read_table(table, ["id"]).to_numpy().tolist() == [["r1", 1, 2], ["r2", 3, 4]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 from kagkit.foundation.errors import SubmissionError
 from kagkit.foundation.files import file_sha256, read_json_lines
 from kagkit.host.asking import Host
+from kagkit.host.door import Door
+from kagkit.host.patience import usual_patience
 from kagkit.host.submitting import Outcome, parcel_of_file, submit
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import add_event
@@ -24,6 +27,7 @@ from tests.toy import write_run
 
 SEEDS = iter(range(1_000_000))
 CREATE = "CreateSubmission"
+LAG = 0.3  # seconds
 
 
 @pytest.fixture
@@ -38,7 +42,8 @@ def root(host: Served, tmp_path: Path) -> Iterator[Path]:
 def send(root: Path, message: str = "") -> Outcome:
     workspace = Workspace(root)
     parcel = parcel_of_file(workspace, root / "submission.csv")
-    return submit(Host.of(workspace.competition), workspace, parcel, message)
+    patience = replace(usual_patience(), lag=LAG, looks=(0.0, LAG / 3))
+    return submit(Host(Door("toy-host", patience=patience)), workspace, parcel, message)
 
 
 def arrived(host: Served, root: Path) -> list[dict[str, Any]]:
@@ -119,6 +124,7 @@ def test_what_arrived_is_found_whatever_the_network_said(fault: Fault, host: Ser
         Fault(CREATE, "drop"),
         Fault(CREATE, "hang"),
         refusal(CREATE, 500),
+        refusal(CREATE, 408),
         refusal(CREATE, 503, shape="html"),
         answer(CREATE, message="Could not submit to competition"),
         Fault(CREATE, "answer", 200, b"{oops"),
@@ -179,8 +185,24 @@ def test_an_attempt_that_a_crash_left_open_is_waited_for(host: Served, root: Pat
     add_event(workspace, "intent", facts)
     began = datetime.now(UTC)
     assert send(root).state == "submitted"
-    assert datetime.now(UTC) - began > timedelta(seconds=1)
+    assert datetime.now(UTC) - began > timedelta(seconds=0.9 * LAG)
     assert events(root) == ["intent", "refused", "intent", "submitted"]
+
+
+def test_a_team_mates_submission_between_two_questions_is_not_taken_for_ours(
+    host: Served, root: Path, tmp_path: Path
+) -> None:
+    listed = itertools.count()
+
+    def submit_meanwhile(path: str, phase: str) -> None:
+        if "ListSubmissions" in path and phase == "before" and next(listed) == 1:
+            host.proxy.plan.append(Fault("ListSubmissions", "drop"))
+            send(make_client(tmp_path / "hers", next(SEEDS)))
+
+    host.proxy.watch = submit_meanwhile
+    send(root)
+    (intent,) = [line for line in read_json_lines(root / "leaderboard.jsonl") if line["event"] == "intent"]
+    assert "total" not in intent
 
 
 def test_a_host_that_counts_more_than_it_lists_is_not_sent_to(host: Served, root: Path) -> None:
@@ -270,6 +292,48 @@ def test_no_description_is_longer_than_hosts_may_take(host: Served, root: Path) 
     send(root, "x" * 500)
     (line,) = arrived(host, root)
     assert len(line["description"]) == 200
+    assert send(root).state == "already submitted"
+
+
+def test_the_tag_is_never_cut_off_by_a_long_name_nor_hidden_by_another(host: Served, root: Path) -> None:
+    for name in (f"{'x' * 240}.csv", "kagkit:0123456789ab .csv"):
+        (root / "submission.csv").write_text((root / "submission.csv").read_text() + "\n")
+        (root / name).write_bytes((root / "submission.csv").read_bytes())
+        workspace = Workspace(root)
+        parcel = parcel_of_file(workspace, root / name)
+        host.proxy.plan = [Fault(CREATE, "accept and drop")]
+        outcomes = [submit(Host.of(workspace.competition), workspace, parcel) for _ in range(2)]
+        assert [outcome.state for outcome in outcomes] == ["submitted", "already submitted"]
+        assert len(arrived(host, root)) == 1
+
+
+@pytest.mark.parametrize("number", [1, 10**6])
+def test_what_an_earlier_host_on_this_machine_took_is_sent_to_this_one(
+    number: int, host: Served, root: Path
+) -> None:
+    send(make_client(root / "other", next(SEEDS)))  # the host's number 1, at the latest
+    workspace = Workspace(root)
+    parcel = parcel_of_file(workspace, root / "submission.csv")
+    add_event(workspace, "submitted", {"tag": parcel.tag, "attempt": "a", "ref": number, "host": "loopback"})
+    assert send(root).state == "submitted"
+    assert len(arrived(host, root)) == 1
+
+
+def test_what_was_rehearsed_here_is_no_submission_at_kaggle(host: Served, root: Path) -> None:
+    workspace = Workspace(root)
+    parcel = parcel_of_file(workspace, root / "submission.csv")
+    facts = {"tag": parcel.tag, "competition": "toy-host", "host": "kaggle"}
+    add_event(workspace, "submitted", facts | {"attempt": "a", "ref": 1})
+    add_event(workspace, "intent", facts | {"attempt": "b"})
+    assert send(root).state == "submitted"
+    assert [line["host"] for line in read_json_lines(root / "leaderboard.jsonl")][2:] == 2 * ["loopback"]
+
+
+def test_a_description_edited_at_the_host_is_no_reason_to_send_again(host: Served, root: Path) -> None:
+    outcome = send(root)
+    assert outcome.found is not None
+    told = {"ref": outcome.found.ref, "description": "my best"}
+    host.proxy.plan = [answer("ListSubmissions", submissions=[told]), answer("GetSubmission$", **told)]
     assert send(root).state == "already submitted"
 
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from kagkit.host.syncing import import_scores, read_csv
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, add_event, read_scores
 from tests.faults import Fault
-from tests.served import PACE, Served, make_client
+from tests.served import Served, make_client
 from tests.terminal import kagkit
 from tests.test_door import answer
 from tests.test_submitting import CREATE
@@ -85,6 +86,19 @@ def test_an_imported_score_finds_its_run_by_the_tag(workspace: Workspace) -> Non
     assert read_scores(workspace) == {"exp002/1": Scores(0.75, 0.5)}
 
 
+def test_a_score_finds_its_run_once_the_ledger_knows_it_and_by_tag_before_number(
+    workspace: Workspace,
+) -> None:
+    path = write(workspace, NEW)
+    import_scores(workspace, path)
+    assert read_scores(workspace) == {}
+    add_event(workspace, "submitted", {"tag": "f" * 12, "run": "exp001/1", "attempt": "a", "ref": 12})
+    add_event(workspace, "intent", {"tag": TAG, "run": "exp002/1", "attempt": "b"})
+    assert [line.new for line in import_scores(workspace, path)] == [False, True]
+    assert read_scores(workspace)["exp002/1"] == Scores(0.75, 0.5)
+    assert not any(line.new for line in import_scores(workspace, path))
+
+
 def test_the_ledger_reads_the_same_in_whatever_order_git_leaves_its_lines(workspace: Workspace) -> None:
     submitted = {"tag": TAG, "run": "exp001/1", "attempt": "a", "ref": 4}
     add_event(workspace, "submitted", submitted)
@@ -148,8 +162,23 @@ def test_sync_settles_what_was_left_open(act: str, host: Served, tmp_path: Path)
     kagkit(root, "submit", "submission.csv", code=6)
     host.proxy.watch, host.proxy.plan = lambda path, phase: None, []
     kagkit(root, "lb", "sync")
-    time.sleep(60 * PACE)
+    ledger = root / "leaderboard.jsonl"
+    ledger.write_text(ledger.read_text().replace(f'"time":"{datetime.now(UTC).year}', '"time":"2025'))
     kagkit(root, "lb", "sync")
     settled = [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")]
     wanted = "submitted" if act == "accept and drop" else "refused"
     assert [event for event in settled if event != "score"] == ["intent", "unknown", wanted]
+
+
+def test_an_attempt_that_stays_open_keeps_no_score_from_coming_home(host: Served, tmp_path: Path) -> None:
+    root = make_client(tmp_path, 77)
+    intent = {"event": "intent", "time": "2026-01-01T00:00:00+00:00", "tag": "f" * 12, "attempt": "a"}
+    (root / "leaderboard.jsonl").write_text(json.dumps(intent | {"total": 0, "listed": 1}) + "\n")
+    scored = {"ref": 7, "status": "COMPLETE", "publicScore": "0.5"}
+    host.proxy.plan = [
+        answer("ListSubmissions", submissions=[scored]),
+        answer("GetSubmissionLimits", numToday=1, numTotal=1),
+    ]
+    ended = kagkit(root, "lb", "sync")
+    assert "whether it was submitted is not known: it counts 1 new submissions and lists 0" in ended.err
+    assert [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")] == ["intent", "score"]

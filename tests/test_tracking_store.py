@@ -67,7 +67,15 @@ def test_a_password_is_never_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["./mlruns", "file:///tmp/mlruns", "postgresql://me:secret@host/db", "sqlite:///"]
+    "uri",
+    [
+        "./mlruns",
+        "file:///tmp/mlruns",
+        "postgresql://me:secret@host/db",
+        "sqlite:///",
+        "http://me:secret/4@host",
+        "http://[secret",
+    ],
 )
 def test_other_kinds_of_stores_are_refused(tmp_path: Path, uri: str) -> None:
     with pytest.raises(ManifestError, match="expected http://HOST:PORT or sqlite:///FILE") as refused:
@@ -201,6 +209,11 @@ def answering(status: int, text: str) -> Iterator[Store]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_password_is_not_taken_for_the_name_of_a_host(tmp_path: Path) -> None:
+    with answering(200, "2.9.2") as store, pytest.raises(HostError, match="another version"):
+        prepare_store(choose_store(Workspace(tmp_path), store.uri.replace("//", "//me:p@ss@")))
 
 
 def test_a_server_that_is_down_is_told_at_once() -> None:

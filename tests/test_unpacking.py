@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
 import stat
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,9 @@ def test_files_come_out_as_they_went_in(tmp_path: Path) -> None:
     assert (tmp_path / "out/images/é.png").read_bytes() == bytes(99)
 
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "a\\..\\evil", "C:/evil", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/evil", "a/../../evil", "a\\..\\evil", "C:/evil", "a\nb", ".", "x" * 300]
+)
 def test_names_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.zip", ("train.csv", b"id\n"), (name, b"x"))
     with pytest.raises(DataError, match="leads out of the folder"):
@@ -79,3 +83,29 @@ def test_damage_is_told(place: int, tmp_path: Path) -> None:
     archive.write_bytes(content[:-30] if place < 0 else content)
     with pytest.raises(DataError, match=r"a\.zip|damaged"):
         unpack(archive, tmp_path / "out")
+
+
+def test_a_leaderboard_of_kaggles_comes_out_whose_name_tells_the_time(tmp_path: Path) -> None:
+    name = "toy-publicleaderboard-2026-05-02T13:52:04.csv"
+    assert unpack(pack(tmp_path / "a.zip", (name, b"Rank\n")), tmp_path / "out") == [name]
+
+
+def test_a_name_of_a_file_and_of_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a: is a file and a folder"):
+        unpack(pack(tmp_path / "a.zip", ("a", b"1"), ("A/b", b"2")), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_every_damage_is_told_as_one(kind: int, tmp_path: Path) -> None:
+    draws, archive = random.Random(kind), tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", kind) as packed:
+        packed.writestr("a/ü.csv", "id,x\n" + "".join(f"{n},{draws.random()}\n" for n in range(30)))
+    whole = archive.read_bytes()
+    for number in range(150):
+        damaged = bytearray(whole)
+        damaged[draws.randrange(len(whole))] ^= 1 + draws.randrange(255)
+        archive.write_bytes(damaged)
+        with suppress(DataError):
+            unpack(archive, tmp_path / f"out{number}")

@@ -129,14 +129,22 @@ def _tell(error: KagkitError, words: list[str]) -> int:
     from kagkit.cli.drawing import draw_error, emit_json
 
     if "--debug" in words:
-        import traceback
-
-        traceback.print_exception(error)
+        _draw_trace(error)
     if "--json" in words:
         emit_json(error.as_json())
     else:
         draw_error(error)
     return error.exit_code
+
+
+def _draw_trace(error: Exception) -> None:
+    """The stack trace, whose errors of the network name signed addresses, without a secret."""
+    import traceback
+
+    from kagkit.host.credentials import find_credentials
+    from kagkit.host.refusals import scrub
+
+    click.echo(scrub("".join(traceback.format_exception(error)), find_credentials().secrets), err=True)
 
 
 def _tell_usage(error: click.UsageError, words: list[str]) -> int:
@@ -155,7 +163,7 @@ def _tell_unexpected(error: Exception, words: list[str]) -> int:
     from kagkit.cli.drawing import emit_json
 
     if "--debug" in words:
-        traceback.print_exception(error)
+        _draw_trace(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name} line {frame.lineno}"
     found = f"{type(error).__name__}: {error}".replace(str(Path.cwd()), ".")

@@ -58,6 +58,8 @@ def _check(path: Path) -> KagkitError:
         folder = run_folder(workspace, str(path))
         if folder is not None:
             return ReproductionError("", inspect_run(workspace, folder))
+        if (workspace.root / f"{path}.yaml").is_file():
+            return ManifestError("", inspect_manifest(workspace, workspace.root / f"{path}.yaml"))
         hint = "a manifest, a run, a submission file, or nothing for the workspace"
         return ManifestError("", [Problem(str(path), "no such file, folder or run", hint=hint)])
     workspace = find_workspace(path)

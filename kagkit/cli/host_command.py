@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import randbelow
 from typing import Any
 
 import click
@@ -44,7 +45,7 @@ def host() -> None:
 @click.option("--target", multiple=True, help="Target column; the last column by default.")
 @click.option("--greater-is-better/--lower-is-better", default=None, help="The metric's direction.")
 @click.option("--daily-limit", default=5, show_default=True, help="Submissions a team may make in a day.")
-@click.option("--seed", default=0, show_default=True, help="Draws the public rows.")
+@click.option("--seed", type=int, help="Draws the public rows; by chance where not given.")
 @click.option("--participant", multiple=True, default=("participant",), help="User name; may be repeated.")
 @click.option("--title", default="", help="The name for people; the folder's by default.")
 def new(folder: Path, as_json: bool, **options: Any) -> None:
@@ -58,6 +59,8 @@ def new(folder: Path, as_json: bool, **options: Any) -> None:
     from kagkit.cli.drawing import emit_json
     from kagkit.host.creation import Plan, make_competition
 
+    if options["seed"] is None:
+        options["seed"] = randbelow(2**32)
     plan = Plan(participants=options.pop("participant"), **options)
     made = make_competition(folder.absolute(), plan)
     if as_json:
@@ -90,7 +93,6 @@ def serve(folder: Path, port: int, bind: str, token: str | None, as_json: bool) 
 
     root = folder.absolute()
     terms = read_terms(root)
-    (root / "state").mkdir(mode=0o700, exist_ok=True)
     listening = open_socket(bind, port, token)
     found = listening.getsockname()[1]
     shown = f"[{bind}]" if ":" in bind else bind

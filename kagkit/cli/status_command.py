@@ -50,8 +50,7 @@ def _draw(facts: dict[str, Any]) -> None:
             f"best {what}: {best[name]['score']:.5f}, {best[name]['run']}" if best[name] else f"no {what}"
         )
     _draw_submissions(facts["submissions"])
-    for task in facts["tasks"]:
-        _draw_task(task)
+    _draw_tasks(facts["tasks"])
     disk = facts["disk"]
     click.echo(f"disk: {amount(disk['used'])} used here, {amount(disk['free'])} free")
 
@@ -65,6 +64,24 @@ def _draw_submissions(told: dict[str, Any]) -> None:
     click.echo(f"submissions today: {told['used_today']}{left}; {day}")
     if told["pending"]:
         click.echo(f"no score yet: {samples(told['pending'])}; kagkit lb sync")
+
+
+def _draw_tasks(tasks: list[dict[str, Any]]) -> None:
+    """Running work one by one; the rest by experiment and reason: one mistake fails in every fold."""
+    from kagkit.foundation.errors import counted
+
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for task in tasks:
+        if task["state"] == "running":
+            _draw_task(task)
+        elif not task["older"]:
+            alike.setdefault((task["experiment"], task["state"], task["problem"]), []).append(task)
+    for group in alike.values():
+        more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        _draw_task(group[0] | {"task": f"{group[0]['task']}{more}"})
+    older = sum(task["older"] and task["state"] != "running" for task in tasks)
+    if older:
+        click.echo(f"{counted(older, 'unfinished folder')} of no present manifest: kagkit clean")
 
 
 def _draw_task(task: dict[str, Any]) -> None:

@@ -36,8 +36,11 @@ def sync(rebuild: bool, uri: str | None, as_json: bool) -> None:
     leaves a copy of that store beside it, with the notes that people wrote there; pages that are open show
     the old one until `kagkit ui` is started again.
     """
+    from contextlib import nullcontext
+
     from kagkit.cli.drawing import emit_json
     from kagkit.foundation.errors import ReproductionError
+    from kagkit.tracking.background import taking_over
     from kagkit.tracking.mirror import sync_runs
     from kagkit.tracking.store import choose_store
     from kagkit.workspace.layout import find_workspace
@@ -49,7 +52,8 @@ def sync(rebuild: bool, uri: str | None, as_json: bool) -> None:
         if not as_json:
             click.echo(f"{name} shown", err=True)
 
-    synced = sync_runs(workspace, store, rebuild=rebuild, tell=tell)
+    with nullcontext() if uri else taking_over(workspace):
+        synced = sync_runs(workspace, store, rebuild=rebuild, tell=tell)
     if synced.problems:
         raise ReproductionError(f"{_told(synced)}; the others cannot be read", synced.problems)
     if as_json:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -106,10 +107,25 @@ def _read_lines(path: Path, text: Sequence[str], words: Sequence[str]) -> pd.Dat
     frame: pd.DataFrame = pd.read_csv(path, dtype=dict.fromkeys([*text, *words], "str"), **options)
     if not isinstance(frame.index, pd.RangeIndex):
         raise pd.errors.ParserError("pandas took surplus cells for an index")
+    _refuse_cut(path, len(names))
     exact = list(text)
     if frame[exact].isna().to_numpy().any():  # "NA" and its like, or truly blank
         frame[exact] = pd.read_csv(path, usecols=exact, **as_written, **options)[exact]
     return frame
+
+
+def _refuse_cut(path: Path, width: int) -> None:
+    """Stop where the last line lacks cells and its end: a download that broke off reads like a table."""
+    if path.suffix == ".gz":
+        return  # that would not unpack
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        if stream.read() == b"\n":
+            return
+    number, cells = deque(number_lines(path), maxlen=1)[0]
+    if len(cells) < width:
+        found = f"{len(cells)} of {width} cells, and no end of the line: was it cut off?"
+        raise unreadable(path, Problem(f"{told(path)} line {number}", found, hint="fetch the file again"))
 
 
 def _separator(path: Path) -> str:

@@ -37,7 +37,8 @@ def run_program(words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> int:
         cwd=cwd,
         env={**os.environ, **env},
         stdin=subprocess.DEVNULL,
-        preexec_fn=partial(die_with, os.getpid()),
+        # Windows takes none, and macOS has nothing of the kind.
+        preexec_fn=partial(die_with, os.getpid()) if sys.platform == "linux" else None,
     )
     try:
         return process.wait()

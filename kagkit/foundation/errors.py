@@ -152,12 +152,14 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
     """The known word that was most likely meant; None where none is near.
 
     Example:
-        >>> nearest("seeed", ["seeds", "folds"])
-        'seeds'
+        >>> nearest("seeed", ["seeds", "folds"]), nearest("AUC", ["auc", "acc"])
+        ('seeds', 'auc')
     """
     import difflib
 
-    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
+    alike = {name.casefold(): name for name in reversed(known)}
+    found = difflib.get_close_matches(word.casefold(), [*alike], n=1, cutoff=0.6)
+    return alike[found[0]] if found else None
 
 
 def counted(count: int, word: str) -> str:

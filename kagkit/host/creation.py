@@ -127,6 +127,8 @@ def make_competition(root: Path, plan: Plan) -> Made:
         test_rows[number] = {"public": public, "private": len(marks) - public}
     for name, table in tables.items():
         write_file(root / name, table.to_csv(index=False, lineterminator="\n"))
+    for places in (_PLACES[number] for number in truths):
+        (root / places["solution"]).chmod(0o600)  # participants may work on this machine
     keys = {user: new_key() for user in plan.participants}
     _copy_metric(root, plan.metric)
     write_file(root / FILE, dump_yaml(_terms(root, plan, (key, target), labels, keys), _HEADER))

@@ -152,6 +152,11 @@ class Door:
         """Whether the host is on this machine."""
         return self._endpoint is not None
 
+    @property
+    def place(self) -> str:
+        """Where the host is, for the ledger: a rehearsal's numbers are not those of Kaggle."""
+        return "loopback" if self.loopback else "kaggle"
+
     def scrubbed(self, text: str) -> str:
         """A text of the host's, without a secret in it."""
         return scrub(text, self._credentials.secrets)

@@ -30,6 +30,7 @@ from kagkit.host.unpacking import refuse_small_disk, unpack
 from kagkit.host.wire import stream_into
 from kagkit.workspace.competition import Competition
 
+BOARD = "leaderboard"
 FRUITLESS = 4  # broken connections in a row that bring nothing new
 Progress = Callable[[int, int], object]
 
@@ -90,7 +91,7 @@ def download(
 
     Args:
         host: The host.
-        cache: Where what is unfinished is kept, on the folder's disk.
+        cache: Where what is unfinished is kept, unless the folder is on another disk.
         folder: Where the files go.
         progress: Called with the bytes that are here and the bytes there are, 0 where not told.
 
@@ -99,6 +100,7 @@ def download(
         DataError: They are damaged or may not be unpacked, or other files are in the way.
         RunError: The disk is too small, or cannot be written.
     """
+    cache = _on_the_disk_of(folder, cache)
     work = cache / "download" / host.door.competition
     with held(cache / "download.lock"):
         work.mkdir(parents=True, exist_ok=True)
@@ -111,7 +113,7 @@ def download(
         except DataError:
             archive.unlink()  # a damaged file would never get better
             raise
-        unchanged = _put_in_place(aside, folder, names)
+        unchanged = _put_in_place(aside, folder.resolve(), names)
         shutil.rmtree(work)
     return Downloaded(folder.name, len(names), size, sha256, resumed, unchanged)
 
@@ -119,7 +121,11 @@ def download(
 def download_board(
     host: Host, cache: Path, folder: Path, progress: Progress = lambda done, total: None
 ) -> Downloaded:
-    """Fetch the leaderboard into a folder of its own: the host calls its file as it calls the data."""
+    """Fetch the leaderboard into a folder of its own: the host calls its file as it calls the data.
+
+    An older leaderboard of the same name is replaced, and no other file.
+    """
+    cache = _on_the_disk_of(folder, cache)
     work = cache / "download" / f"{host.door.competition} leaderboard"
     with held(cache / "download.lock"):
         shutil.rmtree(work, ignore_errors=True)
@@ -127,10 +133,13 @@ def download_board(
         archive = work / "leaderboard.zip"
         with host.board_file() as response:
             _append(response, archive, 0, lambda done: progress(done, 0))
-        names = unpack(archive, work / "unpacked")
+        aside = work / "unpacked"
+        names = unpack(archive, aside)
         sha256, size = file_sha256(archive), archive.stat().st_size
-        shutil.rmtree(folder, ignore_errors=True)
-        commit_folder(work / "unpacked", folder)
+        older = [name for name in names if BOARD in name and (folder / name).is_file()]
+        _put_in_place(aside, folder.resolve(), [name for name in names if name not in older])
+        for name in older:
+            (aside / name).replace(folder / name)
         shutil.rmtree(work)
     return Downloaded(folder.name, len(names), size, sha256, 0, 0)
 
@@ -149,9 +158,20 @@ def pin_what_is_there(root: Path, competition: Competition) -> dict[str, version
     }
 
 
+def _on_the_disk_of(folder: Path, cache: Path) -> Path:
+    """The cache, or one beside a folder on another disk, to which nothing could be renamed."""
+    cache.mkdir(parents=True, exist_ok=True)
+    place = folder.resolve()
+    near = next(path for path in (place, *place.parents) if path.exists())
+    if near.stat().st_dev == cache.stat().st_dev:
+        return cache
+    is_root = near != place or near.parent.stat().st_dev != near.stat().st_dev
+    return (near if is_root else near.parent) / cache.name
+
+
 def _fetch(host: Host, work: Path, progress: Progress) -> tuple[Path, int]:
     """The whole file, proved, and how much of it was here before."""
-    archive, part = work / "data.zip", work / "data.zip.part"
+    part = work / "data.zip"
     first = part.stat().st_size if part.exists() else 0
     fruitless, left = 0, host.door.patience.busy
     while True:
@@ -171,8 +191,7 @@ def _fetch(host: Host, work: Path, progress: Progress) -> tuple[Path, int]:
             pause = host.door.patience.pauses[min(fruitless, len(host.door.patience.pauses) - 1)]
             host.door.tell(f"{error.summary}; {after:,} bytes are here, going on in {pause:.0f} s")
             time.sleep(pause)
-    part.replace(archive)
-    return archive, first
+    return part, first
 
 
 def _fetch_some(host: Host, part: Path, progress: Progress) -> tuple[_Offer, int]:

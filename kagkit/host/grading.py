@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import sys
 import traceback
-from decimal import ROUND_DOWN, Decimal
+import zipfile
+import zlib
+from collections.abc import Callable
+from decimal import ROUND_DOWN, Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.component import import_function
 from kagkit.foundation.errors import SubmissionError
-from kagkit.foundation.files import write_json
+from kagkit.foundation.files import CHUNK, write_json
 from kagkit.host.solutions import USAGE
 from kagkit.host.terms import HostStage, Terms, read_terms
 from kagkit.host.uploads import uploaded_file
+from kagkit.metrics import is_readable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GENERIC = "An unexpected error occurred while scoring. The host has been told."
 ROW_ID = "row_id"
+# A zip with a password raises a RuntimeError, pandas a ValueError.
+UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
+_DIGITS = Context(prec=400)  # the largest double has 309 before its point
 
 
 class RefusedSubmissionError(SubmissionError):
@@ -35,7 +43,7 @@ def cut_score(value: float) -> str:
         >>> cut_score(0.999999), cut_score(-1.5), cut_score(1e-7)
         ('0.99999', '-1.50000', '0.00000')
     """
-    cut = Decimal(repr(value)).quantize(Decimal("0.00001"), rounding=ROUND_DOWN)
+    cut = Decimal(repr(value)).quantize(Decimal("0.00001"), ROUND_DOWN, _DIGITS)
     return str(abs(cut) if cut == 0 else cut)
 
 
@@ -85,24 +93,37 @@ def score_file(root: Path, terms: Terms, stage: HostStage, path: Path) -> dict[s
     solution = read_solution(root / stage.solution, terms)
     answer = aligned(solution, read_answer(path, terms), terms)
     function = import_function(root, terms.metric.score)
-    scores = {}
-    for mark in ("Public", "Private"):
-        chosen = (solution[USAGE] == mark).to_numpy()
+
+    def score(chosen: Any) -> float:
         truth = solution.drop(columns=USAGE)[chosen].reset_index(drop=True)
         guess = answer[chosen].reset_index(drop=True)
         truth, guess, row_id = (*_with_row_id(truth, guess, terms),)
+        return float(function(truth, guess, row_id, **terms.metric.args))
+
+    scores = {}
+    for mark in ("Public", "Private"):
         try:
-            value = float(function(truth, guess, row_id, **terms.metric.args))
+            value = score(solution[USAGE] == mark)
         except Exception as error:
             words = visible_words(error)
             if words is None:
                 raise
-            raise RefusedSubmissionError(words) from error
+            # What is wrong with these rows alone would tell which rows they are.
+            raise RefusedSubmissionError(_words_on_all(score, len(solution)) or words) from error
         if not math.isfinite(value):
             sys.stderr.write(f"the metric gave {value} on the {mark} rows\n")
             raise RefusedSubmissionError("Evaluation Exception: the metric gave no finite number.")
         scores[mark.lower()] = value
     return scores
+
+
+def _words_on_all(score: Callable[[Any], float], rows: int) -> str | None:
+    """What a participant may read where public, private and ignored rows are scored as one."""
+    try:
+        score([True] * rows)
+    except Exception as error:
+        return visible_words(error)
+    return None
 
 
 def visible_words(error: Exception) -> str | None:
@@ -111,14 +132,12 @@ def visible_words(error: Exception) -> str | None:
     The metric says so itself by Kaggle's `ParticipantVisibleError`; of kagkit's own metrics, what is found
     in the submission may be read, never what is found in the solution.
     """
-    if type(error).__name__ == "ParticipantVisibleError":
+    if not is_readable(error):
+        return None
+    if not isinstance(error, SubmissionError):
         return str(error)
-    if not isinstance(error, SubmissionError) or not error.problems:
-        return None
-    if any(not problem.where.startswith("submission") for problem in error.problems):
-        return None
     told = "; ".join(f"{problem.where}: {problem.found}" for problem in error.problems)
-    return f"Evaluation Exception: {told}"
+    return f"Evaluation Exception: {told or error.summary}"
 
 
 def read_solution(path: Path, terms: Terms) -> pd.DataFrame:
@@ -140,16 +159,11 @@ def read_answer(path: Path, terms: Terms) -> pd.DataFrame:
     Raises:
         RefusedSubmissionError: It is no CSV file, or lacks a column.
     """
-    import zipfile
-
     import pandas as pd
 
-    with path.open("rb") as stream:
-        packed = stream.read(2) in (b"PK", b"\x1f\x8b")
     options: dict[str, Any] = {"encoding": "utf-8-sig", "keep_default_na": False}
-    if packed:
-        options["compression"] = "zip" if zipfile.is_zipfile(path) else "gzip"
     try:
+        options["compression"] = _packing(path, terms.limits.upload_mb * 1_000_000)
         header = list(pd.read_csv(path, nrows=0, **options).columns)
         text = {name: "str" for name in header if name.strip() in terms.submission.key}
         # index_col=False would drop surplus cells without a word.
@@ -158,7 +172,7 @@ def read_answer(path: Path, terms: Terms) -> pd.DataFrame:
         raise RefusedSubmissionError("ERROR: The submission is empty.") from None
     except UnicodeDecodeError:
         raise RefusedSubmissionError("ERROR: The submission is not text in UTF-8.") from None
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         found = str(error).splitlines()[0].replace(str(path), "the file")
         raise RefusedSubmissionError(f"ERROR: The submission cannot be read as CSV: {found}") from None
     if not isinstance(table.index, pd.RangeIndex):
@@ -170,6 +184,29 @@ def read_answer(path: Path, terms: Terms) -> pd.DataFrame:
             raise RefusedSubmissionError(f"ERROR: Required column ({name}) could not be found")
     answer: pd.DataFrame = table[wanted]
     return answer
+
+
+def _packing(path: Path, limit: int) -> str | None:
+    """How a file is packed, which must not hold more than may be uploaded.
+
+    Raises:
+        RefusedSubmissionError: It does: it would fill the host's memory.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    if start not in (b"PK", b"\x1f\x8b"):
+        return None
+    size = 0
+    if start == b"PK":
+        with zipfile.ZipFile(path) as packed:
+            size = sum(member.file_size for member in packed.infolist())
+    else:
+        with gzip.open(path) as source:
+            while size <= limit and (piece := source.read(CHUNK)):
+                size += len(piece)
+    if size > limit:
+        raise RefusedSubmissionError(f"ERROR: The submission holds more than {limit:,} bytes.")
+    return "zip" if start == b"PK" else "gzip"
 
 
 def _blanks(terms: Terms) -> dict[str, list[str]]:

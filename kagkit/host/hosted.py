@@ -114,6 +114,10 @@ def text_of(request: dict[str, Any], name: str, default: str = "") -> str:
         return default
     if not isinstance(value, str):
         raise RefusalError(400, f"{name} must be a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # JSON can spell halves of characters, which nothing can keep
+        raise RefusalError(400, f"{name} must be a text in Unicode") from None
     return value
 
 
@@ -128,7 +132,7 @@ def whole_of(request: dict[str, Any], name: str, default: int = 0) -> int:
         return default
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RefusalError(400, f"{name} must be a whole number") from None
 
 
@@ -150,9 +154,9 @@ def page_of(request: dict[str, Any], items: Sequence[T]) -> tuple[Sequence[T], s
     A page is named by `pageToken`, or by `page`, from 1.
     """
     size = min(max(whole_of(request, "pageSize", PAGE) or PAGE, 1), LARGEST_PAGE)
-    token = text_of(request, "pageToken")
-    if token and not token.isdecimal():
+    page = max(whole_of(request, "page", 1), 1)
+    start = whole_of(request, "pageToken") if request.get("pageToken") else (page - 1) * size
+    if start < 0:
         raise RefusalError(400, "pageToken is not one of ours")
-    start = int(token) if token else (max(whole_of(request, "page", 1), 1) - 1) * size
     end = start + size
     return items[start:end], str(end) if end < len(items) else ""

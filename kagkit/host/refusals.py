@@ -27,7 +27,7 @@ _HINTS = {
 }
 # What a call through the kaggle client may raise, its own slips over strange answers among them.
 TROUBLES = (RequestException, HTTPError, OSError, ValueError, TypeError, KeyError, AttributeError)
-_QUERY = re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]*")
+_QUERY = re.compile(r"((?:https?://|url: /)[^\s?'\"<>]*)\?[^\s'\"<>]*")
 _CREDENTIAL = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 
 
@@ -140,7 +140,7 @@ def _explain_status(response: requests.Response, doing: str, secrets: list[str])
         told = f"it asks to wait {wait:.0f} s" if wait is not None else "it asks for fewer questions"
         hint = f"{told}; {AGAIN} later, in some minutes"
         return BusyHostError(f"{doing}: the host is busy", [Problem("host", found, hint=hint)], wait)
-    if status >= 500:
+    if status >= 500 or status == 408:  # a proxy's 408 does not tell what is behind it
         hint = f"the fault is on the host's side; {AGAIN} in some minutes"
         return UnclearHostError(f"{doing}: the host failed", [Problem("host", found, hint=hint)])
     problem = Problem("host", found, hint=_HINTS.get(status, ""))

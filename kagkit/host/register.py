@@ -163,6 +163,8 @@ class Register:
         self._events = Events()
         self._offset = 0
         self._turn = threading.RLock()
+        # Uploads, scores and the secret are nobody's business on a machine that participants work on, too.
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def events(self) -> Events:

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kagkit.foundation.errors import HostError, Problem
 from kagkit.host import competitions, datasets, kernels, pages, submissions
 from kagkit.host.accounts import owner_of, read_basic, sender_of
-from kagkit.host.hosted import Attachment, Caller, Hosted, Redirect, RefusalError
+from kagkit.host.hosted import Attachment, Caller, Hosted, Redirect, RefusalError, text_of
 from kagkit.host.scorer import Scorer
 from kagkit.host.terms import Terms
 from kagkit.host.uploads import Incoming, read_range
@@ -185,7 +185,7 @@ class _Site:
         return JSONResponse(answer)
 
     def _introspect(self, asked: dict[str, Any]) -> dict[str, Any]:
-        user = owner_of(self._host.terms, str(asked.get("token", "")))
+        user = owner_of(self._host.terms, text_of(asked, "token"))
         if user is None:
             return {"active": False}
         return {"active": True, "username": user, "scope": "", "clientId": "kagkit"}
@@ -276,12 +276,11 @@ def run_server(
         ready: Called once requests are answered.
         token: What every request must carry; None on loopback.
     """
+    host = Hosted.of(root, terms)
     log = root / "state" / "host.log"
     scrub_log(log, root)
     logging.basicConfig(filename=log, level=logging.WARNING)
-    config = uvicorn.Config(
-        make_app(Hosted.of(root, terms), token), log_config=None, access_log=False, lifespan="on"
-    )
+    config = uvicorn.Config(make_app(host, token), log_config=None, access_log=False, lifespan="on")
     server = _Announcing(config, ready)
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn ends in peace at either, then raises it again for whoever was there before it: nobody.

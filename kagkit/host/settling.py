@@ -11,10 +11,11 @@ from typing import Any
 from kagkit.foundation.errors import HostError, Problem
 from kagkit.host.answers import HostSubmission
 from kagkit.host.asking import Host
-from kagkit.host.refusals import UnclearHostError
+from kagkit.host.refusals import RefusedHostError, UnclearHostError
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import add_event, moment_of, read_events
 
+FACTS = ("competition", "host", "tag", "attempt", "run", "submission")
 SETTLES = "the next `kagkit submit` of the same file, or `kagkit lb sync`, settles it before anything is sent"
 
 
@@ -34,6 +35,16 @@ class Attempt:
     def age(self) -> float:
         """Seconds since it began; 0 where a clock was changed meanwhile."""
         return max(0.0, (datetime.now(UTC) - moment_of(self.line)).total_seconds())
+
+
+def events_at(host: Host, workspace: Workspace) -> list[dict[str, Any]]:
+    """What the ledger tells of this competition at this host: a rehearsal's submissions are another's."""
+    here = {"competition": host.door.competition, "host": host.door.place}
+    return [
+        line
+        for line in read_events(workspace)
+        if all(line.get(name) in (None, value) for name, value in here.items())
+    ]
 
 
 def open_attempts(events: Iterable[dict[str, Any]], tag: str | None = None) -> list[Attempt]:
@@ -69,15 +80,15 @@ def settle(host: Host, workspace: Workspace, tag: str) -> HostSubmission | None:
         HostError: The host cannot be asked.
         UnclearHostError: It has accepted more than it lists: whether ours is among it is not known.
     """
-    events = read_events(workspace)
+    events = events_at(host, workspace)
     listed = host.submissions()
     found = under(listed, tag)
     if found is not None:
         note_found(workspace, found, tag, events)
         return found
     ref = ref_of(events, tag)
-    if ref is not None:
-        return _ask_for(host, ref)
+    if ref is not None and (known := _ask_for(host, ref, tag)) is not None:
+        return known
     attempts = open_attempts(events, tag)
     if not attempts:
         return None
@@ -109,7 +120,7 @@ def close(host: Host, workspace: Workspace, attempt: Attempt, listed: list[HostS
             found = f"it counts {accepted} new submissions and lists {max(shown, 0)}"
             problem = Problem("host", found, hint=f"its list is behind; {SETTLES}")
             raise UnclearHostError("whether it was submitted is not known", [problem])
-    told = {name: attempt.line.get(name) for name in ("competition", "tag", "attempt", "run", "submission")}
+    told = {name: attempt.line.get(name) for name in FACTS}
     add_event(workspace, "refused", told | {"reason": "the host never listed it"})
 
 
@@ -142,17 +153,22 @@ def note_found(
         return
     intents = [line for line in events if line.get("event") == "intent" and line.get("tag") == tag]
     if intents:
-        names = ("competition", "tag", "attempt", "run", "submission", "sha256")
-        add_event(
-            workspace, "submitted", {name: intents[-1].get(name) for name in names} | {"ref": found.ref}
-        )
+        told = {name: intents[-1].get(name) for name in (*FACTS, "sha256")}
+        add_event(workspace, "submitted", told | {"ref": found.ref})
 
 
-def _ask_for(host: Host, ref: int) -> HostSubmission:
-    """A submission that the ledger knows and the list does not show (yet)."""
+def _ask_for(host: Host, ref: int, tag: str) -> HostSubmission | None:
+    """A submission that the ledger knows and the list does not show (yet).
+
+    None where the number is one of an earlier host on this machine, which has given it to something else, or
+    to nothing yet: a host of kagkit's knows every number from the moment it gives it.
+    """
     try:
-        return host.submission(ref)
+        found = host.submission(ref)
     except UnclearHostError:
         raise
-    except HostError:
+    except HostError as error:
+        if host.door.loopback and isinstance(error, RefusedHostError) and error.status == 404:
+            return None
         return HostSubmission(ref, "PENDING")
+    return found if found.tag in (None, tag) else None  # a description can be edited at the host

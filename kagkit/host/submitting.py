@@ -14,13 +14,13 @@ from kagkit.foundation.files import digest_of, file_sha256, held, read_json
 from kagkit.host.answers import HostSubmission, Limits
 from kagkit.host.asking import Host
 from kagkit.host.refusals import UnclearHostError
-from kagkit.host.settling import SETTLES, Attempt, close, looks, settle, under
+from kagkit.host.settling import FACTS, SETTLES, Attempt, close, looks, settle, under
 from kagkit.judgement.checks import check_submission, expect
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import add_event
 
 State = Literal["submitted", "already submitted", "refused", "unknown"]
-DESCRIPTION = 200  # how long a text hosts take is not told; the tag stands near its start
+DESCRIPTION, NAME = 200, 100  # how long a text hosts take is not told; the tag is never cut
 NOTEBOOK = re.compile(r"[\w-]+/[\w-]+")
 
 
@@ -58,7 +58,8 @@ class Parcel:
 
     def description(self, message: str) -> str:
         """The text to send with it."""
-        return f"{self.run or self.submission} kagkit:{self.tag} {message}".strip()[:DESCRIPTION]
+        name = (self.run or self.submission)[:NAME].replace(":", "-")  # whose own `kagkit:` would be the tag
+        return f"{name} kagkit:{self.tag} {message}".strip()[:DESCRIPTION]
 
 
 @dataclass(frozen=True)
@@ -145,12 +146,13 @@ def submit(host: Host, workspace: Workspace, parcel: Parcel, message: str = "") 
 def _send(host: Host, workspace: Workspace, parcel: Parcel, message: str, limits: Limits) -> Outcome:
     facts: dict[str, Any] = {
         "competition": host.door.competition,
+        "host": host.door.place,
         "tag": parcel.tag,
         "attempt": uuid.uuid4().hex[:8],
         "run": parcel.run,
         "submission": parcel.submission,
     }
-    before = {"total": limits.total, "listed": len(host.submissions())} if limits.left is not None else {}
+    before = _count(host, limits)
     intent = add_event(workspace, "intent", facts | {"sha256": parcel.sha256} | before)
     try:
         ref = _hand_over(host, parcel, message)
@@ -163,6 +165,16 @@ def _send(host: Host, workspace: Workspace, parcel: Parcel, message: str, limits
     told = {} if left is None else {"left_today": left}
     add_event(workspace, "submitted", facts | {"sha256": parcel.sha256, "ref": ref} | told)
     return Outcome("submitted", parcel.submission, parcel.sha256, HostSubmission(ref, "PENDING"), left)
+
+
+def _count(host: Host, limits: Limits) -> dict[str, int]:
+    """How many submissions the host counts and how many it lists; nothing where one came in between.
+
+    Counted but not listed, it would stand for ours for ever.
+    """
+    listed = len(host.submissions())
+    known = limits.left is not None and host.limits().total == limits.total
+    return {"total": limits.total, "listed": listed} if known else {}
 
 
 def _hand_over(host: Host, parcel: Parcel, message: str) -> int:
@@ -192,8 +204,7 @@ def _read_back(
 ) -> Outcome:
     """Look for what was perhaps submitted, until the host must list it."""
     host.door.tell(f"{error.summary}; looking whether the host has it")
-    names = ("competition", "tag", "attempt", "run", "submission", "sha256")
-    facts = {name: attempt.line[name] for name in names}
+    facts = {name: attempt.line[name] for name in (*FACTS, "sha256")}
     try:
         listed: list[HostSubmission] = []
         for _ in looks(host, host.door.patience.lag):

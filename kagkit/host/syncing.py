@@ -14,7 +14,8 @@ from kagkit.foundation.errors import DataError, Problem
 from kagkit.foundation.files import held, read_json
 from kagkit.host.answers import HostSubmission, read_score, read_status, read_time
 from kagkit.host.asking import Host
-from kagkit.host.settling import close, note_found, open_attempts, under
+from kagkit.host.refusals import UnclearHostError
+from kagkit.host.settling import Attempt, close, events_at, note_found, open_attempts, under
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import add_event, read_events, runs_by_ref
 
@@ -42,19 +43,28 @@ def sync_scores(host: Host, workspace: Workspace) -> list[Line]:
     """
     with held(workspace.cache / "submit.lock"):
         listed = host.submissions()
-        events = read_events(workspace)
+        events = events_at(host, workspace)
         for attempt in open_attempts(events):
             found = under(listed, attempt.tag)
             if found is not None:
                 note_found(workspace, found, attempt.tag, events)
-            elif attempt.age > host.door.patience.lag:
-                close(host, workspace, attempt, listed)
             else:
-                name = attempt.line.get("submission")
-                host.door.tell(
-                    f"{name}: sent {attempt.age:.0f} s ago and not listed yet; sync again in a minute"
-                )
+                _close_where_certain(host, workspace, attempt, listed)
     return _note(workspace, sorted(listed, key=lambda found: found.ref), "kaggle")
+
+
+def _close_where_certain(
+    host: Host, workspace: Workspace, attempt: Attempt, listed: list[HostSubmission]
+) -> None:
+    """Close an attempt that the host must have listed; what stays open keeps no score from coming home."""
+    name = attempt.line.get("submission")
+    if attempt.age <= host.door.patience.lag:
+        host.door.tell(f"{name}: sent {attempt.age:.0f} s ago and not listed yet; sync again in a minute")
+        return
+    try:
+        close(host, workspace, attempt, listed)
+    except UnclearHostError as error:
+        host.door.tell(f"{name}: {error.summary}: {error.problems[0].found}")
 
 
 def import_scores(workspace: Workspace, path: Path) -> list[Line]:
@@ -123,14 +133,15 @@ def note_score(workspace: Workspace, found: HostSubmission, source: str) -> list
 def _note(workspace: Workspace, listed: Iterable[HostSubmission], source: str) -> list[Line]:
     events = read_events(workspace)
     last = {_name_of(line): _told(line) for line in events if line.get("event") == "score"}
+    # A number alone may be one of two hosts on this machine; a description may have been edited.
     runs, tags = runs_by_ref(events), _runs_by_tag(workspace, events)
     lines = []
     for found in listed:
-        run = runs.get(found.ref) or tags.get(found.tag or "")
-        facts = _facts(found)
+        run = tags.get(found.tag or "") or runs.get(found.ref)
+        facts = _facts(found) | {"run": run}
         new = found.status != "PENDING" and last.get(_name_of(facts)) != _told(facts)
         if new:
-            add_event(workspace, "score", facts | {"run": run, "source": source})
+            add_event(workspace, "score", facts | {"source": source})
         lines.append(Line(found, run, new))
     return lines
 
@@ -150,7 +161,7 @@ def _name_of(line: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _told(line: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(line.get(name) for name in ("status", "public", "private", "error"))
+    return tuple(line.get(name) for name in ("status", "public", "private", "error", "run"))
 
 
 def _runs_by_tag(workspace: Workspace, events: Iterable[dict[str, Any]]) -> dict[str, str]:

@@ -197,7 +197,8 @@ def _stage_problems(root: Path, terms: Terms, where: Callable[[str], str]) -> It
             if getattr(stage, name) is not None:
                 yield from path_problems(root, getattr(stage, name), where(f"{place}.{name}"))
         for path in stage.files:
-            yield from _folder_problems(root, path, stage.solution, where(f"{place}.files"))
+            solutions = [other.solution for other in terms.stages.values()]
+            yield from _folder_problems(root, path, solutions, where(f"{place}.files"))
         if stage.labels is not None and (number == "1" or not _is_plain(stage.labels)):
             expected = "a file's name" if number != "1" else "no labels: no stage comes before"
             yield Problem(where(f"{place}.labels"), f"labels: {stage.labels}", expected)
@@ -206,7 +207,7 @@ def _stage_problems(root: Path, terms: Terms, where: Callable[[str], str]) -> It
             yield Problem(where(f"{place}.deadline"), found, "a time with its zone", "2019-08-26T23:59:00Z")
 
 
-def _folder_problems(root: Path, path: str, solution: str, where: str) -> Iterator[Problem]:
+def _folder_problems(root: Path, path: str, solutions: list[str], where: str) -> Iterator[Problem]:
     """What is wrong with a folder of files; the worst is that a hidden file lies in it."""
     faults = list(path_problems(root, path, where, folder=True))
     yield from faults
@@ -215,7 +216,7 @@ def _folder_problems(root: Path, path: str, solution: str, where: str) -> Iterat
     folder = (root / path).resolve()
     if not folder.is_dir():
         yield Problem(where, f"{path}: a file", "a folder")
-    hidden = [root / solution, root / FILE, root / "state", root / "kernels"]
+    hidden = [root / name for name in (*solutions, FILE, "state", "kernels")]
     if seen := [item.name for item in hidden if item.resolve().is_relative_to(folder)]:
         found = f"{path}: holds {samples(seen)}, which participants must not see"
         yield Problem(where, found, hint="keep what is offered in a folder of its own")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
+import re
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +18,9 @@ from kagkit.foundation.files import CHUNK, told_when_unwritable
 RATIO = 2000  # deflate packs 1,032 times at best; what claims more than this is no data
 SPARE = 64 << 20
 LONGEST = 1 << 40
+LONGEST_NAME = 255  # bytes that a disk takes
+DRIVE = re.compile(r"[A-Za-z]:")
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, OSError)
 
 
 def unpack(archive: Path, folder: Path) -> list[str]:
@@ -35,7 +42,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     """
     try:
         with zipfile.ZipFile(archive) as packed:
-            members = [member for member in packed.infolist() if not member.is_dir()]
+            members = [member for member in packed.infolist() if not member.filename.endswith("/")]
             problems = list(_problems(members))
             total = sum(member.file_size for member in members)
             if total > RATIO * archive.stat().st_size:
@@ -46,7 +53,9 @@ def unpack(archive: Path, folder: Path) -> list[str]:
             refuse_small_disk(folder.parent, total)
             for member in members:
                 _write(packed, member, folder / member.filename)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk's, not what bz2 and a place outside the file are
         problem = Problem(archive.name, f"damaged: {error}", hint="fetch it again: kagkit data download")
         raise DataError(f"{archive.name} cannot be unpacked", [problem]) from error
     return [member.filename for member in members]
@@ -68,8 +77,9 @@ def _problems(members: list[zipfile.ZipInfo]) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for member in members:
         name, path = member.filename, PurePosixPath(member.filename)
-        strange = "\\" in name or "\0" in name or ":" in path.parts[0] or not name.isprintable()
-        if path.is_absolute() or ".." in path.parts or strange:
+        strange = "\\" in name or "\0" in name or DRIVE.match(name) or not name.isprintable()
+        long = any(len(part.encode()) > LONGEST_NAME for part in path.parts)
+        if path.is_absolute() or ".." in path.parts or not path.parts or strange or long:
             yield Problem(ascii(name), "a name that leads out of the folder, or is none", check="path")
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
@@ -83,6 +93,9 @@ def _problems(members: list[zipfile.ZipInfo]) -> Iterator[Problem]:
         if folded in seen:
             yield Problem(name, f"is {seen[folded]} as well: one name on some disks", check="twins")
         seen[folded] = name
+    folders = {str(parent).casefold() for name in seen for parent in PurePosixPath(name).parents}
+    for folded in sorted(folders & {*seen}):
+        yield Problem(seen[folded], "is a file and a folder", check="twins")
 
 
 def _write(packed: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:

@@ -131,7 +131,8 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
     words = numbers.isna() & ~empty
     if words.any():
         first = told[words].iloc[0]
-        found = f"{int(words.sum()):,} are no numbers: {first!r} at {_shown(ids[words.to_numpy()])}"
+        many = f"{int(words.sum()):,} of {len(table):,}"
+        found = f"{many} are no numbers: {first!r} at {_shown(ids[words.to_numpy()])}"
         yield Problem(column, found, "numbers, as in the sample submission", check="types")
     infinite = np.isinf(numbers.fillna(0.0).to_numpy(dtype="float64"))
     if infinite.any():
@@ -139,7 +140,7 @@ def _value_problems(table: pd.DataFrame, column: str, expected: Expected) -> Ite
     between = (numbers != numbers.round()).to_numpy() & numbers.notna().to_numpy() & ~infinite
     if expected.labels and between.any():
         first = numbers[between].iloc[0]
-        found = f"{int(between.sum()):,} are no labels: {first:g} at {_shown(ids[between])}"
+        found = f"{int(between.sum()):,} of {len(table):,} are no labels: {first:g} at {_shown(ids[between])}"
         yield Problem(column, found, "whole labels", "round them, or take the likeliest class", check="types")
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError
-from kagkit.foundation.schema import read_tree
-from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.record import Run, latest_run
+from kagkit.runs.usable import manifest_of
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Manifest
 from kagkit.workspace.parentage import differences
@@ -52,9 +51,8 @@ def trace_descent(workspace: Workspace, run: Run) -> Descent | None:
 
 def _manifest(run: Run) -> Manifest | None:
     """The manifest as it was run; None where this kagkit cannot read it."""
-    name = "manifest.yaml"
     try:
-        return read_tree(Manifest, read_yaml(run.folder / name, name), name)
+        return manifest_of(run)
     except ManifestError:
         return None
 

@@ -73,8 +73,8 @@ def _at_half(column: pd.Series[Any]) -> pd.Series[Any]:
         return column
     whole = bool((column == column.round()).all())
     if not whole and not column.between(0, 1).all():
-        hint = "turn them into labels with `submission: {make: module:function}`"
-        _refuse_labels(column, _range(column), "labels", hint)
+        hint = "keep them within 0 and 1 (clip), or write `submission: {make: module:function}`"
+        _refuse_labels(column, _range(column), "labels, or probabilities from 0 to 1", hint)
     return (column if whole else column >= 0.5).astype("int64")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ from kagkit.metrics.scoring import read_submission, takes
 from kagkit.runs.events import Noted
 from kagkit.runs.prediction import NewData, Predicted, find_data, predict_new
 from kagkit.runs.usable import Usable, find_locked, open_run
-from kagkit.workspace.layout import Workspace, find_workspace
+from kagkit.workspace.competition import Competition
+from kagkit.workspace.layout import find_workspace
+
+HEADER_CHARS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def predict_rows(
     workspace = find_workspace(start.resolve().parent if start.exists() else Path.cwd())
     usable = open_run(workspace, find_locked(workspace, reference), accepted)
     data = find_data(usable, folder)
-    _refuse_place(workspace, data, out.resolve())
+    _refuse_place(usable, data, out.resolve())
     for event in predict_new(usable, data):
         if isinstance(event, Noted):
             yield event
@@ -80,16 +84,44 @@ def predict_rows(
             yield _finish(usable, data, event, out)
 
 
-def _refuse_place(workspace: Workspace, data: NewData, out: Path) -> None:
-    """A submission must not replace data, nor stand among runs, which are never written again."""
-    kept = [workspace.root / name for name in ("runs", "submissions", "folds", "locks")]
+def _refuse_place(usable: Usable, data: NewData, out: Path) -> None:
+    """A submission replaces a submission alone, and does not stand among data or what kagkit keeps."""
+    root, competition = usable.workspace.root, usable.competition
+    kept = [root / name for name in ("runs", "submissions", "folds", "locks", ".kagkit")]
     inside = next((place for place in kept if out.is_relative_to(place)), None)
-    given = next((path for path in (data.test, data.sample, *data.files) if path == out), None)
-    found = f"in {inside.name}/, which kagkit keeps" if inside else "a file of the new rows" if given else ""
-    if out.is_dir():
+    given = [data.test, *data.files] + ([data.sample] if data.sample else [])
+    declared = [(root / path).resolve() for path in _declared(competition)]
+    found = ""
+    if inside:
+        found = f"in {inside.name}/, which kagkit keeps"
+    elif any(out.is_relative_to(path) for path in given):
+        found = "a file of the new rows"
+    elif any(out.is_relative_to(path) for path in declared):
+        found = "data that competition.yaml names"
+    elif out.is_dir():
         found = "a folder"
+    elif out.exists() and not _is_submission(
+        out, {*competition.submission_key, *competition.submission.target}
+    ):
+        found = "there already, and not a submission"
     if found:
         raise ManifestError("--out cannot be written", [Problem("--out", found, "another file's name")])
+
+
+def _declared(competition: Competition) -> Iterator[str]:
+    """The files and folders of data, relative to the workspace; they need not be there."""
+    for stage in competition.stages.values():
+        yield from (path for paths in stage.parts.values() for path in paths)
+        if stage.sample_submission:
+            yield stage.sample_submission
+    for source in competition.data.values():
+        yield from source.files
+
+
+def _is_submission(path: Path, columns: set[str]) -> bool:
+    """Whether a file begins as a submission does: with the names of these columns."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        return set(next(csv.reader([stream.readline(HEADER_CHARS)]), [])) == columns
 
 
 def _finish(usable: Usable, data: NewData, predicted: Predicted, out: Path) -> Answered:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, SubmissionError
-from kagkit.foundation.files import commit_folder, file_sha256, held, write_json
+from kagkit.foundation.files import commit_folder, file_sha256, held, told_when_unwritable, write_json
 from kagkit.judgement.checks import check_submission, expect
 from kagkit.judgement.comparison import submission_name
+from kagkit.runs.presence import at_work
 from kagkit.runs.record import Run, verify_run
 from kagkit.workspace.layout import Workspace
 
@@ -43,11 +44,16 @@ def package_submission(workspace: Workspace, run: Run) -> Package:
         ReproductionError: The run is damaged, or was packaged before with other bytes.
         SubmissionError: The file is not what the host asks for.
     """
-    record = run.data["submission"]
-    if not run.complete or record is None:
+    if not run.complete or run.data["submission"] is None:
         hint = f"kagkit run {run.experiment}"
         found = "a partial run" if not run.complete else "it predicted no test rows"
         raise ManifestError(f"{run.name} is not packaged", [Problem(run.name, found, hint=hint)])
+    with at_work(workspace):  # so that the run is not cleaned away before its package names it
+        return _package(workspace, run)
+
+
+def _package(workspace: Workspace, run: Run) -> Package:
+    sha256 = run.data["submission"]["sha256"]
     damage = verify_run(run)
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
@@ -57,14 +63,15 @@ def package_submission(workspace: Workspace, run: Run) -> Package:
     path = (folder / "submission.csv").relative_to(workspace.root).as_posix()
     with held(workspace.cache / "submissions.lock"):
         if folder.exists():
-            return _again(folder, path, record["sha256"], rehearsal)
+            return _again(folder, path, sha256, rehearsal)
         aside = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        shutil.copyfile(source, aside / "submission.csv")
+        with told_when_unwritable(path):
+            aside.mkdir(parents=True)
+            shutil.copyfile(source, aside / "submission.csv")
         write_json(aside / "provenance.json", _provenance(run, rehearsal))
         commit_folder(aside, folder)
-    return Package(path, record["sha256"], rehearsal, new=True)
+    return Package(path, sha256, rehearsal, new=True)
 
 
 def _check(workspace: Workspace, source: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ from kagkit.runs.failing import guard
 from kagkit.runs.interface import read_interface
 from kagkit.runs.material import cached_material, rows_folder, scheme_of
 from kagkit.runs.origins import code_files, refuse_changed
-from kagkit.runs.record import FORMAT, events_seal, is_intact, latest_run, run_folders, seal_record
+from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.surroundings import describe_surroundings
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
@@ -70,7 +70,7 @@ class _Assembly:
         # Held from the start: two commands that finish together would write in the same place.
         with held(workspace.work / f"{name}.run.lock"):
             latest = latest_run(workspace, name, complete=self.spec.complete)
-            if latest is not None and latest.data["plan_key"] == self.spec.plan_key and is_intact(latest):
+            if latest is not None and answers_plan(latest, self.spec.plan_key):
                 return
             number = self._next_number()
             self._write(number)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kagkit.foundation.errors import KagkitError
 from kagkit.foundation.files import told_when_unwritable
-from kagkit.runs.needed import keys_in_use, rows_in_use, surplus_runs
+from kagkit.runs.needed import Keys, keys_in_use, rows_in_use, surplus_runs
 from kagkit.runs.presence import alone_in
 from kagkit.runs.record import Run, experiments_with_runs, read_run, run_folders
 from kagkit.runs.sizes import freed_bytes, used_bytes
@@ -74,7 +75,8 @@ def find_waste(workspace: Workspace, best: int | None = None) -> Cleaning:
     going = {run.name for run in gone}
     named = {task["folder"] for run in runs if run.name not in going for task in run.data["tasks"]}
     waste = [_waste(workspace, run.folder, "run", f"not among the best {best}") for run in gone]
-    keys = keys_in_use(workspace)
+    there = [*_folders(workspace.tasks), *_folders(workspace.work)]
+    keys = keys_in_use(workspace) if there else Keys(frozenset(), ())
     if keys.unknown or damaged:
         notes += [f"{told}; so tasks and unfinished work of all are kept" for told in keys.unknown]
     else:
@@ -106,7 +108,7 @@ def remove_waste(workspace: Workspace, best: int | None = None) -> Cleaning:
     for place in aside:
         shutil.rmtree(place, ignore_errors=True)
     for trash in _trash_folders(workspace):
-        if trash.is_dir() and not any(trash.iterdir()):
+        with suppress(OSError):  # not there, or another clean fills it
             trash.rmdir()
     return found
 

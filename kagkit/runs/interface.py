@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,7 @@ def _as_kind(column: pd.Series[Any], kind: Any) -> pd.Series[Any] | None:
     numbers = types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
     if not numbers or not _is_number(kind):
         return None
-    if types.is_integer_dtype(kind) and column.isna().any():
+    if types.is_integer_dtype(kind) and (column.isna() | column.isin([math.inf, -math.inf])).any():
         return column
     cast = column.astype(kind)
     return cast if (cast.dropna() == column.dropna()).all() else column

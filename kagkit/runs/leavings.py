@@ -1,16 +1,19 @@
-"""Look at what a task left: refuse links, and files that run code when they are loaded."""
+"""Look at what a task left: refuse links and what runs code when it is loaded, find paths of this machine."""
 
 from __future__ import annotations
 
 import bz2
 import lzma
+import os
 import pickletools
 import zipfile
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from kagkit.foundation.errors import Problem, RunError, samples
+from kagkit.foundation.files import CHUNK
 from kagkit.runs.torchfiles import is_torch_archive, unsafe_calls
 
 PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill")
@@ -52,6 +55,28 @@ def refuse_unkeepable(out: Path, label: str) -> None:
     problems = [Problem(name, fault[0], hint=fault[1]) for name, fault in faults if fault]
     if problems:
         raise RunError(f"{label} left files that are not kept", problems)
+
+
+def find_private(out: Path, root: Path) -> list[str]:
+    """The files a task wrote that hold a path of this machine, by name: of the workspace, or of its user.
+
+    Only what is not compressed is seen. Such a file has other bytes on each machine.
+    """
+    places = (os.fsencode(root), os.fsencode(Path.home()) + os.sep.encode())
+    files = (path for path in sorted(out.rglob("*")) if path.is_file())
+    return [path.relative_to(out).as_posix() for path in files if _holds(path, places)]
+
+
+def _holds(path: Path, words: Sequence[bytes]) -> bool:
+    """Whether any of some words stands in a file."""
+    overlap, before = max(map(len, words)) - 1, b""
+    with path.open("rb") as stream:
+        while piece := stream.read(CHUNK):
+            read = before + piece
+            if any(word in read for word in words):
+                return True
+            before = read[-overlap:]
+    return False
 
 
 def _fault_of(path: Path) -> tuple[str, str] | None:

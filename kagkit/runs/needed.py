@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kagkit.data.versions import read_lock
-from kagkit.foundation.errors import KagkitError, ManifestError, Problem
+from kagkit.foundation.errors import KagkitError, ManifestError
 from kagkit.foundation.files import canonical_json, read_json_lines
 from kagkit.foundation.strictyaml import read_yaml
-from kagkit.runs.material import cached_material, material_file, rows_key
+from kagkit.runs.choices import Planned
+from kagkit.runs.material import cached_material, rows_key
 from kagkit.runs.planner import Planner
 from kagkit.runs.record import Run, latest_run
 from kagkit.workspace.layout import Workspace
@@ -52,12 +53,9 @@ def keys_in_use(workspace: Workspace) -> Keys:
 def _keys(workspace: Workspace, manifest: str) -> Iterator[str]:
     experiment = workspace.experiment(manifest)
     rows, fold_set = rows_in_use(workspace), experiment.manifest.folds.set
-    if rows is None or material_file(workspace, rows, fold_set) is None:
-        return  # it was never run
-    material = cached_material(workspace, rows, fold_set)
-    if material is None:
-        problem = Problem(manifest, "its rows are not cached", hint=f"kagkit run {experiment.name}")
-        raise ManifestError("its rows are not cached", [problem])
+    material = cached_material(workspace, rows, fold_set) if rows is not None else None
+    if material is None:  # never run, or its lock, folds or cache are gone: nobody can tell these apart
+        raise ManifestError(f"its rows are not cached (`kagkit run {experiment.name} --dry-run` does it)")
     parts = {
         source: {part: version.sha256 for part, version in locked.parts.items()}
         for source, locked in read_lock(workspace.root).items()
@@ -69,14 +67,23 @@ def _keys(workspace: Workspace, manifest: str) -> Iterator[str]:
     previous = latest_run(workspace, name, complete=True) or latest_run(workspace, name)
     planner = Planner(workspace, experiment, material, parts, previous)
     prepares = planner.prepares()
-    yield from (planned.spec.key for planned in prepares)
+    yield from _whole(workspace, prepares)
     prepared = {str(planned.spec.part): planned.stored for planned in prepares if planned.stored}
     if len(prepared) < len(prepares):
         return  # what follows has no key yet
-    for planned in planner.trains(prepared):
-        yield planned.spec.key
+    trains = planner.trains(prepared)
+    yield from _whole(workspace, trains)
+    for planned in trains:
         if planned.stored is not None:
             yield from (task.spec.key for task in planner.predicts(planned.spec, planned.stored, prepared))
+
+
+def _whole(workspace: Workspace, tasks: Sequence[Planned]) -> Iterator[str]:
+    """The keys of tasks; refused where one is damaged: done again it may give what others build on."""
+    for planned in tasks:
+        if planned.stored is None and any(workspace.tasks.glob(f"{planned.spec.key}*")):
+            raise ManifestError(f"{planned.spec.label} is damaged")
+        yield planned.spec.key
 
 
 def surplus_runs(workspace: Workspace, runs: Sequence[Run], best: int) -> list[Run]:

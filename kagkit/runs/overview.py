@@ -30,8 +30,8 @@ def describe_workspace(
 
     Returns:
         `stage`; `deadlines` by time, each with `left` in seconds, negative once it is over; `submissions`
-        as `count_submissions` tells them; `best` run by `cv` and by `lb`; `tasks` that are not finished;
-        `disk` in bytes; `problems` with records.
+        as `count_submissions` tells them; `best` run by `cv` and by `lb`; `tasks` that are not finished,
+        `older` where no present manifest has their recipe; `disk` in bytes; `problems` with records.
 
     Raises:
         ManifestError: competition.yaml has problems.
@@ -111,6 +111,7 @@ def _tasks(workspace: Workspace, now: datetime) -> Iterator[dict[str, Any]]:
         left = seconds_left(workspace, work, experiment)
         yield {
             "experiment": experiment,
+            "older": bool(work.recipe) and experiment is None,
             "task": f"smoke: {work.label}" if work.smoke else work.label,
             "state": work.state,
             "progress": None if work.done is None else round(work.done, 4),

@@ -187,6 +187,14 @@ def _no_run(workspace: Workspace, reference: str, name: str) -> ManifestError:
     return ManifestError(f"{reference}: no such run", [Problem(reference, "no complete run", hint=hint)])
 
 
+def answers_plan(run: Run, plan_key: str) -> bool:
+    """Whether a run is what a plan would make now: of its key, whole, and told as far as new rows ask.
+
+    A run of an older kagkit that did not record `interface` is not: its tasks are put together again.
+    """
+    return run.data["plan_key"] == plan_key and "interface" in run.data and is_intact(run)
+
+
 def is_intact(run: Run) -> bool:
     """Whether every file is there with its size: quick, for finding that there is nothing to do."""
     for kept in run.files:

@@ -12,6 +12,7 @@ from kagkit.foundation.files import held
 from kagkit.runs.choices import Choice
 from kagkit.runs.deviations import KINDS, Attempt, Compared, compare_attempts, first_difference
 from kagkit.runs.events import Event, RunEnd
+from kagkit.runs.presence import at_work
 from kagkit.runs.record import Run
 from kagkit.runs.runner import RunOptions, run_experiment
 from kagkit.runs.shadow import TAKEN, Level, raise_shadow
@@ -89,7 +90,7 @@ def reproduce_run(
         RunError: A task failed.
     """
     place = workspace.work / f"reproduce-{run.experiment}-{run.number:03d}-{level}.lock"
-    with held(place):
+    with at_work(workspace), held(place):
         shadow = raise_shadow(workspace, run, level)
         again = None
         for event in run_experiment(shadow, run.experiment, RunOptions(_choice(run, sample), gpus=gpus)):

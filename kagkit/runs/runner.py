@@ -28,7 +28,7 @@ from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
-from kagkit.runs.record import Run, is_intact, latest_run, run_of_plan
+from kagkit.runs.record import Run, answers_plan, latest_run, run_of_plan
 from kagkit.runs.store import Stored
 from kagkit.runs.views import refresh_lock
 from kagkit.workspace.layout import Workspace
@@ -253,7 +253,7 @@ class _Drive:
         yield from self._undeclared_reads(done)
         plan_key = self._planner.plan_key(done)
         previous = latest_run(workspace, name, complete=self._planner.complete)
-        if previous is not None and previous.data["plan_key"] == plan_key and is_intact(previous):
+        if previous is not None and answers_plan(previous, plan_key):
             refresh_lock(workspace, previous)
             yield self._nothing_new(previous)
             return

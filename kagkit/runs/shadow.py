@@ -11,14 +11,12 @@ from typing import Literal
 from kagkit.data.versions import Locked, read_listing, read_lock, write_listing, write_lock
 from kagkit.foundation.errors import Problem, ReproductionError
 from kagkit.foundation.files import link_or_copy, read_json, write_json
-from kagkit.foundation.schema import read_tree
-from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.material import scheme_of
 from kagkit.runs.record import Run, verify_run
 from kagkit.runs.store import Stored, read_task, verify_task
-from kagkit.workspace.competition import FILE, Competition
+from kagkit.runs.usable import competition_of, manifest_of
+from kagkit.workspace.competition import FILE
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Manifest
 
 Level = Literal["predictions", "weights", "scratch"]
 # The kinds of task that a level takes as they are; the others are done again.
@@ -105,8 +103,7 @@ def _copy_sources(run: Run, shadow: Workspace) -> None:
 def _link_data(workspace: Workspace, shadow: Workspace, run: Run) -> None:
     """Links to the data where they are now, and a lock that says what they were then."""
     # Read without a look at the disk: what they name is linked only now.
-    competition = read_tree(Competition, read_yaml(run.folder / FILE, FILE), FILE)
-    manifest = read_tree(Manifest, read_yaml(run.folder / "manifest.yaml", "manifest.yaml"), "manifest.yaml")
+    competition, manifest = competition_of(run), manifest_of(run)
     stage = competition.stages[str(run.data["stage"])]
     scheme = scheme_of(competition, run.data["fold_set"]["name"])
     paths = {path for source in competition.sources.values() for part in source.values() for path in part}

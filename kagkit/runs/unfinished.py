@@ -11,12 +11,18 @@ from typing import Any, Literal
 from kagkit.foundation.errors import KagkitError
 from kagkit.foundation.files import held, read_json, read_json_lines
 from kagkit.foundation.strictyaml import read_yaml
+from kagkit.runs.failing import REASON
 from kagkit.runs.record import latest_run
 from kagkit.runs.store import lock_of
 from kagkit.workspace.layout import Workspace
 
 # What is no task goes by the start of its folder's name.
-OTHERS = {"rows": "reading the rows", "run": "assembling a run", "predict": "predicting new rows"}
+OTHERS = {
+    "rows": "reading the rows",
+    "run": "assembling a run",
+    "predict": "predicting new rows",
+    "reproduce": "making a run again",
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def _read(folder: Path, smoke: bool, now: float) -> Unfinished:
     events = _events(folder / "events.jsonl")
     started = [float(event["time"]) for event in events if event.get("event") == "started"]
     told = [event for event in events if event.get("event") == "progress"]
-    busy, error = is_busy(folder), _json(folder / "error.json")
+    busy, error = is_busy(folder), _error(folder)
     failed = "summary" in error and not busy
     problems = [f"{problem['where']}: {problem['found']}" for problem in error.get("problems", [])[:1]]
     return Unfinished(
@@ -118,6 +124,11 @@ def _read(folder: Path, smoke: bool, now: float) -> Unfinished:
         now - started[-1] if busy and started else None,
         (problems or [error["summary"]])[0] if failed else "",
     )
+
+
+def _error(folder: Path) -> dict[str, Any]:
+    """Why work failed: its own reason, or that of a step of it; empty where it did not."""
+    return next(filter(None, map(_json, [folder / REASON, *sorted(folder.glob(f"*/{REASON}"))])), {})
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from kagkit.foundation.component import function_code, local_file, split_reference
-from kagkit.foundation.errors import ManifestError, Problem, ReproductionError, RunError
+from kagkit.data.versions import verify
+from kagkit.foundation.component import WHOLE, function_code, local_file, split_reference
+from kagkit.foundation.errors import DataError, ManifestError, Problem, ReproductionError, RunError
 from kagkit.foundation.files import file_sha256
-from kagkit.foundation.schema import read_what_fits
+from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.record import Run, find_run
 from kagkit.runs.store import verify_files
@@ -21,7 +22,9 @@ from kagkit.workspace.manifest import Experiment, Manifest
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")
-USED = ("weights/", "code/", "manifest.yaml", FILE)
+MANIFEST = "manifest.yaml"
+USED = ("weights/", "code/", MANIFEST, FILE)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,25 @@ def read_files(run: Run) -> RunFiles:
     Raises:
         ManifestError: This kagkit does not read them.
     """
-    competition, manifest = _read(Competition, run, FILE), _read(Manifest, run, "manifest.yaml")
-    return RunFiles(competition, manifest, run.data["interface"])
+    return RunFiles(competition_of(run), manifest_of(run), run.data["interface"])
+
+
+def manifest_of(run: Run) -> Manifest:
+    """The manifest as it was run.
+
+    Raises:
+        ManifestError: This kagkit does not read it.
+    """
+    return _read(Manifest, run, MANIFEST)
+
+
+def competition_of(run: Run) -> Competition:
+    """competition.yaml as it was run; the data it names need not be there.
+
+    Raises:
+        ManifestError: This kagkit does not read it.
+    """
+    return _read(Competition, run, FILE)
 
 
 def find_locked(workspace: Workspace, reference: str) -> Run:
@@ -129,6 +149,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
     Raises:
         ManifestError: The run is partial, kept predictions alone, or predicted no test rows.
         ReproductionError: Weights or copies of sources are damaged; an asset is another one.
+        DataError: A further source is of another version, or was never pinned here.
         RunError: The code that is there is not the code the run recorded.
     """
     _refuse_unable(run)
@@ -138,8 +159,9 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
     files = read_files(run)
     _refuse_other_code(workspace, run, files, accepted)
     _refuse_other_assets(workspace, run, files.manifest)
+    _refuse_other_sources(workspace, run, files)
     recipe = read_stated(workspace.root, files.manifest)
-    experiment = Experiment(run.experiment, run.folder / "manifest.yaml", files.manifest, recipe)
+    experiment = Experiment(run.experiment, run.folder / MANIFEST, files.manifest, recipe)
     members = tuple(_members(workspace, run))
     return Usable(workspace, run, files.competition, experiment, members, tuple(accepted))
 
@@ -153,7 +175,7 @@ def _refuse_unable(run: Run) -> None:
         hint = "let train write its model into task.out and return nothing, add a load, and run it again"
     elif "interface" not in data:
         found = "made by a kagkit that did not record what new rows must have"
-        hint = f"kagkit run {run.experiment} --restart"
+        hint = f"{hint} puts its stored tasks together again"
     elif data["interface"] is None:
         found = "it predicted no test rows"
     if found:
@@ -171,12 +193,12 @@ def _damage(run: Run) -> list[Problem]:
     return [found for found in verify_files(run.folder, _told(run), kept) if found.where.startswith(places)]
 
 
-def _read(cls: type[Any], run: Run, name: str) -> Any:
+def _read(cls: type[T], run: Run, name: str) -> T:
     """A file as the run kept it: whether its paths are there is for those who use them."""
-    value, problems = read_what_fits(cls, read_yaml(run.folder / name, name), name)
-    if value is None:
-        raise ManifestError(f"{_told(run)}/{name} cannot be read", problems)
-    return value
+    try:
+        return read_tree(cls, read_yaml(run.folder / name, name), name)
+    except ManifestError as error:
+        raise ManifestError(f"{_told(run)}/{name} cannot be read", error.problems) from None
 
 
 def _refuse_other_code(workspace: Workspace, run: Run, files: RunFiles, accepted: Sequence[str]) -> None:
@@ -201,7 +223,7 @@ def _refuse_other_code(workspace: Workspace, run: Run, files: RunFiles, accepted
             found, hint = f"changed since {run.name}", f"{hint}, or use it as it is: --accept code:{file}"
         else:
             found = "missing"
-        problems.append(Problem(name, found, hint=hint))
+        problems.append(Problem(name.removesuffix(f":{WHOLE}"), found, hint=hint))
     if problems:
         raise RunError(f"the code is not what {run.name} was made with", problems)
 
@@ -218,7 +240,7 @@ def _code(root: Path, files: RunFiles) -> dict[str, str]:
         if reference and local_file(root, split_reference(reference)[0]):
             found |= function_code(root, reference)
     paths = {file: root / file for file in manifest.code}
-    return found | {f"{file}:(file)": file_sha256(path) for file, path in paths.items() if path.is_file()}
+    return found | {f"{file}:{WHOLE}": file_sha256(path) for file, path in paths.items() if path.is_file()}
 
 
 def _refuse_other_assets(workspace: Workspace, run: Run, manifest: Manifest) -> None:
@@ -231,6 +253,18 @@ def _refuse_other_assets(workspace: Workspace, run: Run, manifest: Manifest) -> 
             problems.append(Problem(asset.path, f"asset {name}: {found}", hint="bring the old file back"))
     if problems:
         raise ReproductionError(f"the assets are not those of {run.name}", problems)
+
+
+def _refuse_other_sources(workspace: Workspace, run: Run, files: RunFiles) -> None:
+    """Hold further sources, which predict is handed too, against the versions that the run was made with."""
+    problems = []
+    for name in (name for name in files.manifest.data if name != "main"):
+        found = verify(workspace.root, name, files.competition.sources[name]).version
+        if found != run.data["data"][name]:
+            hint = "bring the old files back; `kagkit data diff` says which"
+            problems.append(Problem(f"data {name}", found[:12], run.data["data"][name][:12], hint))
+    if problems:
+        raise DataError(f"the data are not those of {run.name}", problems)
 
 
 def _members(workspace: Workspace, run: Run) -> Iterator[Member]:

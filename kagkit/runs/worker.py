@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from kagkit.foundation.errors import Problem, ReproductionError, RunError
 from kagkit.foundation.files import append_json_line, digest_of, held, told_when_unwritable, write_json
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
-from kagkit.runs.leavings import refuse_unkeepable
+from kagkit.runs.leavings import find_private, refuse_unkeepable
 from kagkit.runs.opening import Source, open_recipe
 from kagkit.runs.origins import refuse_changed
 from kagkit.runs.ranks import train_together
@@ -33,6 +34,11 @@ from kagkit.runs.task import Task
 from kagkit.runs.watching import ReadWatch
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.layout import Workspace
+
+PRIVATE = (
+    "holds a path of this machine, so its bytes differ on each, and whoever gets it can read that; "
+    "keep tensors alone (Lightning: save_weights_only=True), or leave it out with `outputs`"
+)
 
 
 def do_task(spec_path: str) -> int:
@@ -89,6 +95,8 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     undeclared = watch.undeclared()
     if spec.kind != "predict":
         refuse_unkeepable(out, spec.label)
+        for name in find_private(out, workspace.root) if spec.kind == "train" else ():
+            sys.stderr.write(f"{name}: {PRIVATE}\n")
     kept = list_kept(out)
     if not kept:
         raise RunError(

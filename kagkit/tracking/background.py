@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,6 +48,20 @@ def start_mirror(workspace: Workspace) -> None:
         process.returncode = 0  # it is on its own now, and nobody waits for it
 
 
+@contextmanager
+def taking_over(workspace: Workspace) -> Iterator[None]:
+    """Show in a `with` block what is wanted in the usual store; it stays wanted where that fails."""
+    wanted = folder_of(workspace) / WANTED
+    with suppress(OSError):
+        wanted.unlink(missing_ok=True)  # first: what is wanted from now on may come too late
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            wanted.touch()
+        raise
+
+
 def show_what_is_wanted(workspace: Workspace) -> None:
     """Show runs until none is wanted, unless another process is at it, which then shows ours too."""
     folder = folder_of(workspace)
@@ -54,29 +69,34 @@ def show_what_is_wanted(workspace: Workspace) -> None:
     while (folder / WANTED).exists():
         try:
             with held(folder / LOCK, wait_seconds=0.0):
-                (folder / WANTED).unlink(missing_ok=True)
-                _show(workspace, folder / LOG)
+                if not _show(workspace, folder / LOG):
+                    return
         except TimeoutError:
             return
 
 
-def _show(workspace: Workspace, log: Path) -> None:
+def _show(workspace: Workspace, log: Path) -> bool:
+    """Whether all could be shown but for runs that cannot be read."""
     # Whoever only starts this process needs none of it.
     from kagkit.tracking.mirror import sync_runs
     from kagkit.tracking.store import choose_store
 
     if log.exists() and log.stat().st_size > LOG_BYTES:
         os.truncate(log, 0)
+    shown = False
     try:
-        synced = sync_runs(workspace, choose_store(workspace))
+        with taking_over(workspace):
+            synced = sync_runs(workspace, choose_store(workspace))
         told = [f"shown: {', '.join(synced.shown) or 'nothing new'} ({synced.seconds:.1f} s)"]
         told += [str(problem) for problem in synced.problems]
         _say("\n".join(told))
+        shown = True
     except KagkitError as error:
         _say(str(error))
     except Exception:
         _say(traceback.format_exc())
     scrub_log(log, workspace.root)
+    return shown
 
 
 def _say(text: str) -> None:

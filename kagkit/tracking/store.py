@@ -62,21 +62,30 @@ def choose_store(workspace: Workspace, uri: str | None = None) -> Store:
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         return _file_store(folder_of(workspace) / "mlflow.db", ".kagkit/mlflow/mlflow.db", own=True)
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        port = f":{parts.port}" if parts.port else ""
-        place = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
-        return Store(uri.rstrip("/"), place.rstrip("/"), None)
+    scheme = uri.partition(":")[0] if ":" in uri else "a folder"
+    if scheme in ("http", "https") and (place := _place_of(uri)):
+        return Store(uri.rstrip("/"), place, None)
     if uri.startswith(SQLITE) and len(uri) > len(SQLITE):
         path = Path(uri.removeprefix(SQLITE)).absolute()
         return _file_store(path, path.name, own=False)
     problem = Problem(
         "MLFLOW_TRACKING_URI or --to",
-        f"{parts.scheme or 'a folder'}: runs are not shown there",
+        f"{scheme}: runs are not shown there",
         "http://HOST:PORT or sqlite:///FILE",
         "MLflow no longer keeps folders such as ./mlruns; for another database, start `mlflow server` on it",
     )
     raise ManifestError("MLflow's store is not one that kagkit writes to", [problem])
+
+
+def _place_of(uri: str) -> str:
+    """A server's address without the password in it; empty where it is none."""
+    try:
+        parts = urlsplit(uri)
+        usable = parts.hostname and parts.port != 0
+    except ValueError:  # no number after the colon, say
+        return ""
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/") if usable else ""
 
 
 def _file_store(path: Path, told: str, *, own: bool) -> Store:
@@ -151,8 +160,8 @@ def _prepare_file(store: Store, file: Path) -> None:
 def _check_server(store: Store) -> None:
     """Ask a server for its version, so that one that is down or too old is told at once."""
     try:
-        # Only http and https get here.
-        with urllib.request.urlopen(f"{store.uri}/version", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
+        # Only http and https get here; urllib would take a password for a part of the host's name.
+        with urllib.request.urlopen(f"{store.told}/version", timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
             theirs = answer.read(100).decode(errors="replace").strip()
     except urllib.error.HTTPError:
         return  # it is there; what it refuses is told by the first real question

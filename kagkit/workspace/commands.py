@@ -104,6 +104,15 @@ class CommandRecipe:
             if path and (program or path.endswith((*SCRIPTS[1:], *SETTINGS))):
                 yield path
 
+    def unseen(self, args: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """Files of the workspace that words or arguments name, and no key has: (the manifest's key, file)."""
+        words = [(f"command.{name}", word) for name, line in self.functions.items() for word in line.words]
+        words += [(f"args.{name}", value) for name, value in args.items() if isinstance(value, str)]
+        for key, word in words:
+            path = self._inside(word.rpartition("=")[2])
+            if path and path not in self.imports.local:
+                yield key, path
+
     def _scripts(self, line: Line) -> list[tuple[str, str]]:
         """The Python files that words name, each as the folder that it imports from and its path there."""
         target = python_target(line)
@@ -121,7 +130,8 @@ class CommandRecipe:
         if "{" in word or _is_outside(self.workdir, word):
             return None
         path = os.path.normpath(PurePosixPath(self.workdir, word))
-        return path if (self.root / path).is_file() else None
+        # Not pathlib's, which fails where a word is too long for a name.
+        return path if os.path.isfile(self.root / path) else None  # noqa: PTH113
 
 
 class Stated(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from kagkit.foundation.component import check_function
@@ -253,7 +253,20 @@ def _read_commands(
         problems.append(
             Problem(where("command.train"), "command.train: the same rows for every fold", hint=hint)
         )
-    return recipe, problems
+    return recipe, problems or list(_unseen_problems(recipe, manifest, where, competition))
+
+
+def _unseen_problems(
+    recipe: CommandRecipe, manifest: Manifest, where: Where, competition: Competition
+) -> Iterator[Problem]:
+    """Files given to a command that neither its key nor the data's version has."""
+    stages = [paths for stage in competition.stages.values() for paths in stage.parts.values()]
+    further = [competition.data[name].files for name in manifest.data if name in competition.data]
+    seen = [PurePosixPath(path) for paths in (manifest.code, *stages, *further) for path in paths]
+    for key, file in recipe.unseen(manifest.args):
+        if not any(PurePosixPath(file).is_relative_to(path) for path in seen):
+            found = f"{key}: {file}: a change in this file would not be seen"
+            yield Problem(where(key), found, hint=f"code: [{file}]")
 
 
 def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe | None, list[Problem]]:

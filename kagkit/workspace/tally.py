@@ -38,7 +38,10 @@ def count_submissions(
     sent: dict[str, dict[str, Any]] = {}
     for line in filter(_is_sent, events):
         sent[_name(line)] = line | sent.get(_name(line), {})  # what was told when it went stays
-    used = [line for line in sent.values() if _sent_at(line).astimezone(UTC).date() == today]
+    # A team-mate's that came home late may have gone before ours.
+    used = [
+        line for line in sorted(sent.values(), key=_sent_at) if _sent_at(line).astimezone(UTC).date() == today
+    ]
     told = [at for at, line in enumerate(used) if "left_today" in line]
     left = max(used[told[-1]]["left_today"] - (len(used) - 1 - told[-1]), 0) if told else None
     turn = datetime.combine(today + timedelta(days=1), time(), UTC)

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from kagkit.foundation.errors import Problem
 from kagkit.foundation.files import held, write_json
+from kagkit.packages import submission
 from kagkit.runs import cleaning
 from kagkit.runs.presence import alone_in, at_work
+from kagkit.runs.record import Run, verify_run
 from kagkit.runs.sizes import used_bytes
 from kagkit.workspace.layout import Workspace
 from tests.terminal import kagkit, kept, newest_run, run
@@ -118,15 +121,20 @@ def test_damaged_tasks_go_and_smoke_runs_and_rows_of_other_data(toy: Path) -> No
     assert run(toy, "exp001", "--smoke")["tasks"]["done"] == 3
 
 
-@pytest.mark.parametrize("fault", ["manifest", "record", "cache"])
+@pytest.mark.parametrize("fault", ["manifest", "record", "cache", "lock", "folds", "damage"])
 def test_where_it_is_not_known_what_is_needed_tasks_stay(fault: str, toy: Path) -> None:
     orphan(toy)
     if fault == "manifest":
         (toy / "exp002.yaml").write_text("kagkit: 1\nrecipe: nowhere.py\n")
     elif fault == "record":
         (write_run(toy, "exp002") / "record.json").write_text("{}")
-    else:
+    elif fault == "cache":
         shutil.rmtree(toy / ".kagkit/rows")
+    elif fault == "damage":
+        write_manifest(toy)
+        next((toy / "runs/.tasks").glob("*/out/mean.json")).unlink()
+    else:
+        (toy / {"lock": "data.lock.yaml", "folds": "folds/main.csv"}[fault]).unlink()
     facts = clean(toy)
     assert names(facts, "task") == []
     assert "so tasks and unfinished work of all are kept" in facts["kept"][0]
@@ -150,6 +158,19 @@ def test_nothing_is_cleaned_under_a_run_and_no_run_starts_under_a_clean(toy: Pat
         assert not began
     worker.join()
     assert began
+
+
+def test_no_run_is_cleaned_away_while_it_is_packaged(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def clean_meanwhile(run: Run) -> list[Problem]:
+        told.append(kagkit(toy, "clean", "-y", code=4).err)
+        return verify_run(run)
+
+    (toy / "runs/.tasks/abc.damaged-12345678").mkdir()
+    monkeypatch.setattr(submission, "verify_run", clean_meanwhile)
+    assert "exp001-001/submission.csv" in kagkit(toy, "package", "exp001").out
+    assert "a kagkit command is at work" in told[0]
 
 
 def test_two_cleans_at_once_clean_once(toy: Path) -> None:

@@ -145,3 +145,14 @@ def test_further_sources_are_pinned_like_the_competitions_own(rich: Path) -> Non
     assert plan(rich, "plain") == dict.fromkeys(TRAINS, "missing")
     assert kagkit(rich, "data", "pin", "further").out.startswith("further: 1 file")
     assert plan(rich) == dict.fromkeys(PREPARES, "changed: data further")
+
+
+def test_new_rows_are_not_predicted_with_other_versions_of_further_sources(rich: Path) -> None:
+    words = ("predict", "exp001", "--data", "data", "--out", "out.csv")
+    kagkit(rich, *words)
+    assert (rich / "out.csv").read_bytes() == (newest_run(rich) / "submission.csv").read_bytes()
+    (rich / "further/offset.txt").write_text("0.75")
+    kagkit(rich, "data", "pin")
+    assert "data further: " in kagkit(rich, *words, code=3).err
+    (rich / "data.lock.yaml").unlink()
+    assert "never pinned" in kagkit(rich, *words, code=3).err

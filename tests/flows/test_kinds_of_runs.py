@@ -251,3 +251,17 @@ def test_exact_copies_of_rows_are_dropped_where_that_is_declared(toy: Path) -> N
     assert "40 training and 20 test rows (1 exact duplicate" in told.err
     assert "tasks to do" not in told.err
     assert "exp001/2, CV" in told.err  # a run of its own: other data, though the same rows
+
+
+def test_weights_with_a_path_of_this_machine_are_kept_and_told_in_the_log(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path, folds={"main": {"n": 2}})
+    write_recipe(
+        root,
+        text=RECIPE.replace(
+            "dumps(mean))", "dumps(mean))\n    (task.out / 'at.txt').write_text(str(task.out))"
+        ),
+    )
+    run(root)
+    logs = [path.read_text() for path in (root / "runs/.tasks").glob("*/log.txt")]
+    assert sum("at.txt: holds a path of this machine" in log for log in logs) == 2
+    assert not any(str(root) in log for log in logs)

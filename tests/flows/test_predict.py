@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kagkit.foundation.files import read_json, write_json
+from kagkit.foundation.files import file_sha256, read_json, write_json
 from kagkit.runs.record import seal_record
 from tests.terminal import edit, kagkit, newest_run, run
 from tests.toy import RECIPE, make_workspace, write_competition, write_manifest, write_recipe
@@ -309,14 +309,30 @@ def test_a_record_of_an_older_kagkit_says_what_to_do(toy: Path) -> None:
     del record["interface"]
     path.unlink()
     write_json(path, seal_record(record))
-    assert "kagkit run exp001 --restart" in predict(toy, code=2)
+    assert "kagkit run exp001 puts its stored tasks together again" in predict(toy, code=2)
+    facts = run(toy)
+    assert (facts["run"], facts["tasks"]["done"]) == ("exp001/2", 0)
+    assert "20 rows by exp001/2" in predict(toy)
+    assert "nothing to do: exp001/2" in kagkit(toy, "run", "exp001").err
 
 
-@pytest.mark.parametrize("out", ["runs/out.csv", "data/test.csv", "data"])
-def test_nothing_that_is_kept_is_written_over(toy: Path, out: str) -> None:
-    before = (toy / "data/test.csv").read_bytes()
-    kagkit(toy, "predict", "exp001", "--data", "data", "--out", out, code=2)
-    assert (toy / "data/test.csv").read_bytes() == before
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [
+        ("runs/out.csv", "in runs/"),
+        ("new/test.csv", "a file of the new rows"),
+        ("data/train.csv", "data that competition.yaml names"),
+        ("data/sample_submission.csv", "data that competition.yaml names"),
+        ("data", "a folder"),
+        ("mean.py", "there already, and not a submission"),
+    ],
+)
+def test_nothing_but_a_submission_is_written_over(toy: Path, out: str, why: str) -> None:
+    new_rows(toy, "n1,9,1,1,g")
+    before = (toy / out).read_bytes() if (toy / out).is_file() else None
+    ended = kagkit(toy, "predict", "exp001", "--data", "new", "--out", out, code=2)
+    assert why in ended.err
+    assert ((toy / out).read_bytes() if (toy / out).is_file() else None) == before
 
 
 def test_a_recipe_that_fails_is_told_like_a_failed_task(toy: Path) -> None:
@@ -341,3 +357,19 @@ def test_a_loader_of_the_users_own_reads_the_new_rows(toy: Path) -> None:
     run(toy)
     predict(toy)
     assert (toy / "out.csv").read_bytes() == (newest_run(toy) / "submission.csv").read_bytes()
+
+
+def test_a_manifest_of_another_kagkit_is_not_guessed_at(toy: Path) -> None:
+    folder = newest_run(toy)
+    text = (folder / "manifest.yaml").read_text() + "combine: [median]\n"
+    (folder / "manifest.yaml").unlink()
+    (folder / "manifest.yaml").write_text(text)
+    record = read_json(folder / "record.json")
+    for kept in record["files"]:
+        if kept["name"] == "manifest.yaml":
+            kept |= {"sha256": file_sha256(folder / "manifest.yaml"), "bytes": len(text)}
+    (folder / "record.json").unlink()
+    write_json(folder / "record.json", seal_record(record))
+    told = predict(toy, code=2)
+    assert f"runs/exp001/{folder.name}/manifest.yaml cannot be read" in told
+    assert "combine" in told
