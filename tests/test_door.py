@@ -148,8 +148,11 @@ def test_retry_after_is_held_against_the_hosts_own_clock(host: Served) -> None:
 
 def test_a_host_that_is_not_there_is_told(host: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGKIT_KAGGLE_ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(UnreachableHostError, match="Connection refused"):
-        ask().facts()
+    told: list[str] = []
+    question = r"is `kagkit host serve` running at http://127\.0\.0\.1:1\?"
+    with pytest.raises(UnreachableHostError, match=f"Connection refused\n    hint: {question}"):
+        ask(told=told).facts()
+    assert len(told) == 1  # and it is not asked for long
 
 
 def test_a_misspelt_competition_is_told_apart_from_rules_not_accepted(host: Served) -> None:
@@ -227,13 +230,57 @@ def test_wrong_credentials_are_named_by_their_place(host: Served, monkeypatch: p
     assert "0" * 32 not in str(failure.value)
 
 
+def test_a_key_of_a_host_here_is_asked_for_at_the_host(host: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_KEY", "0" * 32)
+    with pytest.raises(
+        HostError, match="hint: unset KAGGLE_USERNAME KAGGLE_KEY, and ask the host for your key"
+    ):
+        ask().facts()
+
+
+def test_whether_a_key_is_accepted_is_asked(
+    host: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> list[str]:
+        found = kagkit(tmp_path, "doctor", "--online").out.splitlines()
+        return [line for line in found if "credentials: " in line]
+
+    source = "credentials: a name with its key from KAGGLE_USERNAME and KAGGLE_KEY"
+    assert told() == [f"ok    {source}, accepted by the host"]
+    monkeypatch.setenv("KAGGLE_KEY", "0" * 32)
+    first, second = told()
+    assert (first, "401" in second) == (f"warn  {source}, not accepted by the host", True)
+    monkeypatch.setenv("KAGKIT_KAGGLE_ENDPOINT", "http://127.0.0.1:1")
+    first, second = told()
+    assert (first, "refused" in second) == (f"warn  {source}, the host was not reached", True)
+    host.proxy.plan = [refusal("ListCompetitions", 503)]
+    monkeypatch.setenv("KAGKIT_KAGGLE_ENDPOINT", host.proxy.url)
+    assert told()[0] == f"warn  {source}, not known whether the host accepts it"
+
+
+def test_an_address_that_cannot_be_used_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGKIT_KAGGLE_ENDPOINT", "http://kaggle.com")
+    assert "KAGKIT_KAGGLE_ENDPOINT" in {problem.where for problem in credential_facts().problems}
+
+
+def test_the_setting_that_the_kaggle_program_needs_for_a_host_here_harms_nothing(
+    host: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert ask().facts().title == "toy-host"
+    monkeypatch.delenv("KAGKIT_KAGGLE_ENDPOINT")
+    with pytest.raises(
+        HostError, match="KAGGLE_API_ENVIRONMENT: LOCALHOST: the kaggle client would ask another"
+    ):
+        ask().facts()
+
+
 def test_no_credentials_at_all_are_told(host: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAGGLE_KEY")
     with pytest.raises(HostError) as failure:
         ask().facts()
-    assert "no credentials were found\n    hint: make one at https://www.kaggle.com/settings" in str(
-        failure.value
-    )
+    assert "no credentials were found\n    hint: ask the host for your key" in str(failure.value)
     assert "KAGGLE_USERNAME: is set without KAGGLE_KEY" in str(failure.value)
     assert credential_facts().source is None
 

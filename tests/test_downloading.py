@@ -202,6 +202,11 @@ def test_the_command_fetches_to_where_competition_yaml_has_the_data_and_pins_the
     assert kagkit(tmp_path, "data", "download", "board", "--leaderboard").out.startswith("board: 1 file")
 
 
+def test_outside_of_a_workspace_the_command_that_needs_none_is_named(tmp_path: Path) -> None:
+    hint = "hint: cd into a workspace, or: kagkit data download DIR --competition NAME"
+    assert hint in kagkit(tmp_path, "data", "download", code=2).err
+
+
 def test_a_stack_trace_tells_no_signed_address(host: Served, tmp_path: Path) -> None:
     host.proxy.plan = [refusal(BLOB, 503, shape="html", times=99)]
     told = kagkit(tmp_path, "data", "download", "--competition", "toy-host", "--debug", code=6).err

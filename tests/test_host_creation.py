@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from kagkit.cli.host_command import _told
 from kagkit.foundation.errors import DataError, ManifestError
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.host.accounts import digest_key
@@ -135,6 +136,39 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as refused:
         make_competition(tmp_path / "toy", Plan(**tables))
     assert refused.value.problems[0].found == "is there already"
+
+
+def test_a_target_that_nobody_named_is_told(tmp_path: Path) -> None:
+    tables = write_tables(tmp_path)
+    (tmp_path / "train.csv").write_text("id,Survived,Embarked\n1,0,S\n2,1,\n")
+    with pytest.raises(DataError) as error:
+        make_competition(tmp_path / "toy", Plan(**(tables | {"solution": tables["train"]})))
+    hint = "Embarked is taken as the target, as the last column; name another: --target"
+    assert {problem.hint for problem in error.value.problems if "empty" in problem.found} == {hint}
+    named = tables | {"solution": tables["train"], "target": ("Embarked",)}
+    with pytest.raises(DataError) as error:
+        make_competition(tmp_path / "toy", Plan(**named))
+    assert hint not in str(error.value)
+
+
+def test_a_folder_that_is_hosted_or_not_yet_is_named_with_its_command(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    words = ["host", "new", "toy", "--train", "train.csv", "--solution", "labelled.csv", "--metric", "auc"]
+    kagkit(tmp_path, *words)
+    assert "hint: serve it: kagkit host serve toy\n" in kagkit(tmp_path, *words, code=2).err
+    told = kagkit(tmp_path, "host", "serve", "nothere", code=2).err
+    assert "nothere/host.yaml: no such file\n    hint: make a competition: kagkit host new nothere" in told
+
+
+@pytest.mark.parametrize(("users", "shown"), [(["ann"], "ann"), (["ann", "bob"], "..."), ([], "...")])
+def test_clients_are_pointed_at_the_host_with_the_name_of_the_only_participant(
+    users: list[str], shown: str
+) -> None:
+    facts = {"competition": "toy", "url": "http://127.0.0.1:8000"}
+    told = _told(facts, None, users)
+    assert "  kagkit: export KAGKIT_KAGGLE_ENDPOINT=http://127.0.0.1:8000\n  both:   export" in told
+    assert f"KAGGLE_USERNAME={shown} KAGGLE_KEY=..." in told
+    assert "kagkit:" not in _told(facts, "secret", users)
 
 
 def test_the_command_line_makes_stages_and_ends_a_competition(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from kagkit.foundation.strictyaml import parse_yaml, read_yaml
 from kagkit.judgement.inspection import inspect_workspace
 from kagkit.recipes.reading import Given
 from kagkit.recipes.scaffold import _flow, start_workspace
+from kagkit.workspace.competition import read_competition
 from kagkit.workspace.layout import find_workspace
 from tests.hosts import ROWS, small, write_files
 from tests.terminal import kagkit
@@ -166,7 +167,17 @@ def init(folder: Path, files: Given, *more: str) -> list[str]:
 def test_init_says_what_it_found_and_what_comes_next(files: Given, tmp_path: Path) -> None:
     told = kagkit(tmp_path, *init(Path("to y"), files))
     assert told.out.splitlines()[:2] == ["binary: y is 0 or 1", "scored by accuracy: the sample shows labels"]
-    assert told.out.endswith("next:\n  cd 'to y'\n  kagkit run exp001\n  kagkit package exp001\n")
+    assert told.out.endswith(
+        "  cd 'to y'\n  kagkit run exp001\n  kagkit package exp001\n  kagkit submit exp001\n"
+    )
+
+
+def test_the_competition_is_called_as_the_host_calls_it_where_that_is_named(
+    files: Given, tmp_path: Path
+) -> None:
+    kagkit(tmp_path, *init(Path("mine"), files, "--competition", "loan-default"))
+    assert read_competition(tmp_path / "mine").competition == "loan-default"
+    assert "competition: loan-default  # the host's name" in (tmp_path / "mine/competition.yaml").read_text()
 
 
 def test_init_in_json(files: Given, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +16,9 @@ import pytest
 from kagkit.foundation.errors import SubmissionError
 from kagkit.foundation.files import file_sha256, read_json_lines
 from kagkit.host.asking import Host
+from kagkit.host.awaiting import follow
 from kagkit.host.door import Door
-from kagkit.host.patience import usual_patience
+from kagkit.host.patience import Patience, usual_patience
 from kagkit.host.submitting import Outcome, parcel_of_file, submit
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import add_event
@@ -268,6 +271,21 @@ def test_a_number_the_host_does_not_know_yet_is_waited_for(host: Served, root: P
     host.proxy.plan = [refusal("GetSubmission$", 404), Fault("GetSubmission$", "drop")]
     ended = kagkit(root, "submit", "submission.csv", "--wait", "--json").json
     assert ended["status"] == "COMPLETE"
+
+
+def test_a_score_is_looked_for_soon_and_then_ever_more_rarely(
+    host: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending, done = ({"ref": 10**6, "status": status} for status in ("PENDING", "COMPLETE"))
+    host.proxy.plan = [
+        *(answer("GetSubmission$", **pending) for _ in range(8)),
+        answer("GetSubmission$", **done),
+    ]
+    pauses: list[float] = []
+    clock = SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic)
+    monkeypatch.setattr("kagkit.host.awaiting.time", clock)
+    follow(Host(Door("toy-host", patience=Patience())), 10**6)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_a_notebook_is_submitted_by_name_and_version(host: Served, root: Path) -> None:

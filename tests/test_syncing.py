@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kagkit.cli.drawing import draw_table
 from kagkit.foundation.errors import DataError
 from kagkit.foundation.files import read_json_lines
 from kagkit.host.syncing import import_scores, read_csv
@@ -134,6 +135,20 @@ def test_sync_tells_every_submission_and_adds_only_what_is_new(host: Served, tmp
     assert len(read_json_lines(root / "leaderboard.jsonl")) == noted + told["new"]
     assert kagkit(root, "lb", "sync", "--json").json["new"] == 0
     assert "participant" in kagkit(root, "lb", "sync").out
+
+
+def test_a_files_name_stays_whole_on_a_narrow_terminal_unless_it_is_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    columns = ["ref", "run", "file", "by", "status", "public", "private"]
+    row = ["1", "exp001/12", "sample_submission.csv", "a participant", "complete", "0.77033", "0.78468"]
+    draw_table(columns, [row], right=("public", "private"))
+    assert "sample_submission.csv" in capsys.readouterr().out
+    long = f"{'a' * 30}{'b' * 30}.csv"
+    draw_table(["change", "file", "detail"], [["new", long, "1 B"]])
+    assert ".csv" in capsys.readouterr().out  # broken, with nothing cut off
 
 
 def test_unknown_statuses_and_team_mates_survive_a_sync(host: Served, tmp_path: Path) -> None:

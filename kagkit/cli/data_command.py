@@ -47,17 +47,22 @@ def download(folder: Path | None, competition: str | None, leaderboard: bool, as
     By default they go to the folder that competition.yaml has stage 1's files in. A download that was
     killed goes on where it was; nothing is in place until everything is here and whole.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from kagkit.cli.drawing import emit_json
-    from kagkit.foundation.errors import counted
+    from kagkit.foundation.errors import ManifestError, counted
     from kagkit.host import downloading
     from kagkit.host.asking import Host
     from kagkit.host.door import Door
     from kagkit.workspace.competition import read_competition
     from kagkit.workspace.layout import find_workspace
 
-    workspace = None if competition is not None else find_workspace(Path.cwd())
+    try:
+        workspace = None if competition is not None else find_workspace(Path.cwd())
+    except ManifestError as error:
+        hint = "cd into a workspace, or: kagkit data download DIR --competition NAME"
+        problems = [replace(problem, hint=hint) for problem in error.problems]
+        raise ManifestError(error.summary, problems) from error
     stated = read_competition(workspace.root, data_there=False) if workspace is not None else None
     slug, address = (stated.competition, stated.host) if stated is not None else (str(competition), "kaggle")
     host = Host(Door(slug, address, tell=lambda line: click.echo(line, err=True)))

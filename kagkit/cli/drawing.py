@@ -11,6 +11,8 @@ import click
 
 from kagkit.foundation.errors import KagkitError, Problem
 
+WHOLE_NAME = 32  # letters of a file's name that fit a narrow terminal beside the other columns
+
 
 def emit_json(value: Any) -> None:
     """Print one JSON document on standard output."""
@@ -45,16 +47,17 @@ def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        # Numbers are never broken in two; words are.
+    table, cells = Table(box=box.SIMPLE_HEAD, pad_edge=False), list(rows)
+    for place, column in enumerate(columns):
+        # Numbers are never broken in two, nor names of files unless they are long; words are.
+        longest = max((len(row[place]) for row in cells), default=0)
         table.add_column(
             column,
             justify="right" if column in right else "left",
             overflow="fold",
-            no_wrap=column in (*right, "run"),
+            no_wrap=column in (*right, "run") or (column == "file" and longest <= WHOLE_NAME),
         )
-    for row in rows:
+    for row in cells:
         table.add_row(*row)
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -99,22 +99,23 @@ def serve(folder: Path, port: int, bind: str, token: str | None, as_json: bool) 
     facts = {"competition": terms.competition, "url": f"http://{shown}:{found}", "port": found}
 
     def ready() -> None:
-        click.echo(json.dumps(facts) if as_json else _told(facts, token))
+        click.echo(json.dumps(facts) if as_json else _told(facts, token, list(terms.participants)))
 
     run_server(root, terms, listening, ready, token)
 
 
-def _told(facts: dict[str, Any], token: str | None) -> str:
-    """The address, and how clients are pointed at it."""
+def _told(facts: dict[str, Any], token: str | None, users: list[str]) -> str:
+    """The address, and how clients are pointed at it; both may be in one shell."""
+    user = users[0] if len(users) == 1 else "..."
     proxy = facts["url"] if token is None else facts["url"].replace("http://", "http://host:TOKEN@", 1)
     lines = [
         f"{facts['competition']} on {facts['url']}",
         "  the leaderboard: open it in a browser" + ("" if token is None else ", with ?token=TOKEN"),
         f"  kaggle: export KAGGLE_API_ENVIRONMENT=LOCALHOST http_proxy={proxy}; unset no_proxy",
-        "          export KAGGLE_USERNAME=... KAGGLE_KEY=...",
     ]
     if token is None:
         lines.append(f"  kagkit: export KAGKIT_KAGGLE_ENDPOINT={facts['url']}")
+    lines.append(f"  {'both:' if token is None else '':<7} export KAGGLE_USERNAME={user} KAGGLE_KEY=...")
     return "\n".join([*lines, "Ctrl-C ends it; nothing is lost"])
 
 

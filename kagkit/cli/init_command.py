@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 kagkit init titanic --train train.csv --test test.csv --sample gender_submission.csv
 kagkit init house --train train.csv --test test.csv --sample sample_submission.csv --metric rmsle
+kagkit init loans --train train.csv --test test.csv --sample sample.csv --competition loan-default
 kagkit init . --train data/train.csv --test data/test.csv --sample data/sample.csv    # nothing is copied
 """
 TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -29,7 +30,8 @@ TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--test", required=True, metavar="F", type=TABLE, help="The test table.")
 @click.option("--sample", required=True, metavar="F", type=TABLE, help="The sample submission: CSV.")
 @click.option("--metric", metavar="NAME", help="A metric of kagkit's; guessed from the target by default.")
-def init(folder: Path, metric: str | None, as_json: bool, **files: Path) -> None:
+@click.option("--competition", metavar="NAME", help="The host's name for it; the folder's by default.")
+def init(folder: Path, metric: str | None, competition: str | None, as_json: bool, **files: Path) -> None:
     """Make DIR a workspace whose first experiment runs at once.
 
     The sample submission says what names a row and what is to be predicted; the task is guessed from the
@@ -40,7 +42,7 @@ def init(folder: Path, metric: str | None, as_json: bool, **files: Path) -> None
     from kagkit.recipes.reading import Given
     from kagkit.recipes.scaffold import start_workspace
 
-    started = start_workspace(folder, Given(**files), metric)
+    started = start_workspace(folder, Given(**files), metric, competition)
     if as_json:
         emit_json(_facts(started))
         return
@@ -52,7 +54,7 @@ def init(folder: Path, metric: str | None, as_json: bool, **files: Path) -> None
     click.echo("next:")
     if folder.resolve() != Path.cwd():
         click.echo(f"  cd {shlex.quote(str(folder))}")
-    click.echo("  kagkit run exp001\n  kagkit package exp001")
+    click.echo("  kagkit run exp001\n  kagkit package exp001\n  kagkit submit exp001")
 
 
 def _facts(started: Started) -> dict[str, Any]:

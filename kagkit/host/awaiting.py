@@ -50,4 +50,4 @@ def follow(host: Host, ref: int, progress: Progress = lambda found, seconds: Non
             problem = Problem(f"submission {ref}", f"still {found.status} after {seconds:.0f} s", hint=hint)
             raise HostError("the host has not scored the submission", [problem])
         time.sleep(pause)
-        pause = min(1.5 * pause, longest)
+        pause = min(2 * pause, longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,8 @@ def make_competition(root: Path, plan: Plan) -> Made:
     options = ("--train", "--solution", "--second-stage")
     paths = (plan.train, *plan.solutions.values())
     named = [f"{option} {path.name}" for option, path in zip(options, paths, strict=False)]
-    _refuse_unfit(dict(zip(named, (train, *truths.values()), strict=True)), key, target)
+    given = dict(zip(named, (train, *truths.values()), strict=True))
+    _refuse_unfit(given, key, target, guessed=not plan.target)
     labels = read_table(plan.train, key)[list(target)]
     stratified = len(target) == 1 and is_categorical(labels[target[0]])
     tables, test_rows = {"files/train.csv": train}, {}
@@ -198,7 +200,9 @@ def _refuse_unusable(root: Path, plan: Plan) -> None:
     """Raise every problem of the plan that shows before the tables are read."""
     problems = []
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        problems.append(Problem(root.name, "is there already", "a new or empty folder"))
+        hosted = (root / FILE).is_file()
+        hint = f"serve it: kagkit host serve {os.path.relpath(root)}" if hosted else ""
+        problems.append(Problem(root.name, "is there already", "a new or empty folder", hint))
     if not SLUG.fullmatch(root.name):
         hint = "the folder's name is the competition's"
         problems.append(Problem(root.name, "not an address", "small letters, digits and hyphens", hint))
@@ -216,9 +220,13 @@ def _refuse_unusable(root: Path, plan: Plan) -> None:
         raise ManifestError("the competition cannot be made", problems)
 
 
-def _refuse_unfit(tables: dict[str, pd.DataFrame], key: tuple[str, ...], target: tuple[str, ...]) -> None:
+def _refuse_unfit(
+    tables: dict[str, pd.DataFrame], key: tuple[str, ...], target: tuple[str, ...], *, guessed: bool
+) -> None:
     """Raise every problem of the labelled tables, by the names of their files."""
     problems = []
+    shown = ", ".join(target)
+    hint = f"{shown} is taken as the target, as the last column; name another: --target" if guessed else ""
     seen: dict[str, str] = {}
     for name, table in tables.items():
         known = list(table.columns)
@@ -233,13 +241,13 @@ def _refuse_unfit(tables: dict[str, pd.DataFrame], key: tuple[str, ...], target:
             found = f"ids that come twice: {samples(repeated)}"
             problems.append(Problem(name, found, hint="--key COLUMN names the key"))
         if any(cells.eq("").any() for _, cells in table[list(target)].items()):
-            problems.append(Problem(name, f"empty cells in {', '.join(target)}", "a label in every row"))
+            problems.append(Problem(name, f"empty cells in {shown}", "a label in every row", hint))
         names = dict.fromkeys(_names(table, key), name)
         if shared := [row for row in names if row in seen]:
             problems.append(Problem(name, f"ids that {seen[shared[0]]} has too: {samples(shared)}"))
         seen |= names
     if set(key) & set(target):
-        problems.append(Problem("--target", f"{', '.join(target)} is the key too", "another column"))
+        problems.append(Problem("--target", f"{shown} is the key too", "another column"))
     if problems:
         raise DataError("the competition cannot be made", problems)
 

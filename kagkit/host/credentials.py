@@ -12,7 +12,12 @@ from pathlib import Path
 from kagkit.foundation.errors import HostError, Problem
 
 NEW_TOKEN = "make one at https://www.kaggle.com/settings, or run: kaggle auth login"  # noqa: S105
+ASK_FOR_KEY = "ask the host for your key"
 TRUE = ("1", "true", "yes")
+
+
+class UnknownSenderError(HostError):
+    """The host does not know who asks: the credential is missing or not accepted."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Credentials:
         token: Whether it is a token, which the host is asked about at once, and not a name with a key.
         unused: Further credentials that are there and not sent.
         problems: What is wrong, as far as this machine knows.
+        loopback: Whether the host is on this machine; it knows keys of its own.
+        answer: What the host says of it, in words; empty where it was not asked.
     """
 
     source: str | None
@@ -32,17 +39,20 @@ class Credentials:
     problems: tuple[Problem, ...]
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     dangers: tuple[Problem, ...] = ()
+    loopback: bool = False
+    answer: str = ""
 
     @property
     def remedy(self) -> str:
         """What to do where the host does not accept the credential."""
+        new = ASK_FOR_KEY if self.loopback else NEW_TOKEN
         if self.source is None:
-            return NEW_TOKEN
+            return new
         if self.source.startswith("KAGGLE_"):
             names = self.source.replace(" and ", " ")
-            instead = f"so that {self.unused[0]} is used" if self.unused else f"and {NEW_TOKEN}"
+            instead = f"so that {self.unused[0]} is used" if self.unused else f"and {new}"
             return f"unset {names}, {instead}"
-        return f"its content is not, or no longer, valid: {NEW_TOKEN}"
+        return f"its content is not, or no longer, valid: {new}"
 
     def refuse_dangers(self) -> None:
         """Refuse settings under which the client would print the credential, or ask another host.
@@ -57,11 +67,15 @@ class Credentials:
         """The error for a credential that is missing or not accepted."""
         where = self.source or "credentials"
         problems = [Problem(where, found, hint=self.remedy), *self.problems]
-        return HostError("the host does not know who asks", problems)
+        return UnknownSenderError("the host does not know who asks", problems)
 
 
-def find_credentials() -> Credentials:
-    """Look where the client looks, and tell nothing of what is there but its place."""
+def find_credentials(*, loopback: bool = False) -> Credentials:
+    """Look where the client looks, and tell nothing of what is there but its place.
+
+    Args:
+        loopback: Whether they go to a host on this machine.
+    """
     found = list(_found())
     problems = [problem for _, _, _, problem in found if problem is not None]
     used = [(source, token) for source, token, secrets, _ in found if secrets]
@@ -71,16 +85,19 @@ def find_credentials() -> Credentials:
         hint = "its name is KAGGLE_API_TOKEN"
         problems.append(Problem("KAGGLE_TOKEN", "not read when signing in", hint=hint))
     unused = tuple(name for name, _ in used[1:])
-    return Credentials(source, token, unused, tuple(problems), secrets, tuple(_dangers()))
+    dangers = tuple(_dangers(loopback=loopback))
+    return Credentials(source, token, unused, tuple(problems), secrets, dangers, loopback)
 
 
-def _dangers() -> Iterator[Problem]:
+def _dangers(*, loopback: bool) -> Iterator[Problem]:
     for name in ("VERBOSE", "VERBOSE_OUTPUT"):
         if os.environ.get(name, "").lower() in TRUE:
             found = "the kaggle client would print the credential"
             yield Problem(name, found, hint=f"unset {name}")
     name = "KAGGLE_API_ENVIRONMENT"
-    if os.environ.get(name, "PROD") != "PROD":
+    # The kaggle program needs LOCALHOST for a host here, which the door's own address goes before.
+    harmless = ("PROD", "LOCALHOST") if loopback else ("PROD",)
+    if os.environ.get(name, "PROD") not in harmless:
         found = f"{os.environ[name]}: the kaggle client would ask another host, or print the credential"
         yield Problem(name, found, hint=f"unset {name}")
 

@@ -21,7 +21,7 @@ from kagkit.host.answers import (
     CompetitionFacts,
     read_competition_facts,
 )
-from kagkit.host.credentials import Credentials, find_credentials
+from kagkit.host.credentials import Credentials, UnknownSenderError, find_credentials
 from kagkit.host.patience import Patience, usual_patience
 from kagkit.host.refusals import (
     RULES,
@@ -127,10 +127,13 @@ class Door:
     (it may have been done).
 
     Args:
-        competition: The competition's name, as in its address.
+        competition: The competition's name, as in its address; empty where none is asked about.
         host: `kaggle`, or the address of a host on this machine.
         patience: How long to wait for what.
         tell: Called with a line for people, where there is a wait.
+
+    Attributes:
+        credentials: Which credential is sent; the credential itself is never told.
     """
 
     def __init__(
@@ -145,7 +148,7 @@ class Door:
         self.patience = patience or usual_patience()
         self.tell = tell
         self._endpoint = settle_endpoint(host)
-        self._credentials = find_credentials()
+        self.credentials = find_credentials(loopback=self.loopback)
 
     @property
     def loopback(self) -> bool:
@@ -159,7 +162,7 @@ class Door:
 
     def scrubbed(self, text: str) -> str:
         """A text of the host's, without a secret in it."""
-        return scrub(text, self._credentials.secrets)
+        return scrub(text, self.credentials.secrets)
 
     def facts(self) -> CompetitionFacts:
         """What the host says of the competition."""
@@ -212,6 +215,8 @@ class Door:
                 pause = next(pauses, None)
                 if pause is None:
                     raise
+                if self.loopback and isinstance(error, UnreachableHostError):
+                    pauses = iter(())  # on this machine a second refusal is certain
                 self.tell(f"{error.summary}; asking again in {pause:.0f} s")
                 time.sleep(pause)
 
@@ -238,22 +243,38 @@ class Door:
     @cached_property
     def _api(self) -> Any:
         """The client, signed in."""
-        self._credentials.refuse_dangers()
+        self.credentials.refuse_dangers()
         api = _make_api(self._endpoint, self.patience)
         try:
             with redirect_stdout(io.StringIO()):
-                self._again(lambda: _sign_in(api, self._credentials))
+                self._again(lambda: self._sign_in(api))
         except TROUBLES as error:
             raise self._explained(error, "signing in") from error
         return api
 
+    def _sign_in(self, api: Any) -> None:
+        credentials = self.credentials
+        try:
+            api.authenticate()
+        except SystemExit:
+            found = "the host does not accept it" if credentials.source else "no credentials were found"
+            raise credentials.refusal(found) from None
+        except TROUBLES as error:
+            raise explain(error, "signing in", credentials.secrets, self._endpoint) from error
+        method = str(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD, ""))
+        if credentials.token and method == "LEGACY_API_KEY":
+            # The client falls back to the key here, and goes on sending the token.
+            raise credentials.refusal("the host does not accept it")
+
     def _explained(self, error: Exception, doing: str) -> HostError:
-        told = explain(error, doing, self._credentials.secrets)
+        told = explain(error, doing, self.credentials.secrets, self._endpoint)
         if not isinstance(told, RefusedHostError) or told.status not in (401, 403, 404):
             return told
         found = told.problems[0].found
         if told.status == 401:
-            return self._credentials.refusal(found)
+            return self.credentials.refusal(found)
+        if not self.competition:
+            return told
         if doing == FACTS:
             hint = "compare `competition:` in competition.yaml with the address of the competition's page"
             problem = Problem(f"competition {self.competition}", f"no such competition ({found})", hint=hint)
@@ -282,37 +303,39 @@ class Door:
         return RefusedHostError(told.summary, [problem], told.status)
 
 
-def _sign_in(api: Any, credentials: Credentials) -> None:
-    try:
-        api.authenticate()
-    except SystemExit:
-        found = "the host does not accept it" if credentials.source else "no credentials were found"
-        raise credentials.refusal(found) from None
-    except TROUBLES as error:
-        raise explain(error, "signing in", credentials.secrets) from error
-    method = str(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD, ""))
-    if credentials.token and method == "LEGACY_API_KEY":
-        # The client falls back to the key here, and goes on sending the token.
-        raise credentials.refusal("the host does not accept it")
-
-
 def credential_facts(*, ask: bool = False) -> Credentials:
-    """Which credential would be sent to Kaggle, and what is wrong with it, without telling the credential.
+    """Which credential would be sent, and what is wrong with it, without telling the credential.
 
     Args:
-        ask: Ask the host, too, whether it accepts the credential; a name with its key is taken on trust.
+        ask: Ask the host, too, whether it accepts the credential.
 
     Example:
-        >>> sorted(vars(credential_facts()) )
-        ['dangers', 'problems', 'secrets', 'source', 'token', 'unused']
+        >>> credential_facts().answer
+        ''
     """
-    found = find_credentials()
-    problems = [*found.problems, *found.dangers]
+    try:
+        door = Door("")
+    except HostError as error:
+        found = find_credentials()
+        return replace(found, problems=(*found.problems, *found.dangers, *error.problems))
+    found = door.credentials
+    problems, answer = [*found.problems, *found.dangers], ""
     if found.source is None:
         problems.append(Problem("credentials", "none were found", hint=found.remedy))
     elif ask and not found.dangers:
-        try:
-            _sign_in(_make_api(settle_endpoint("kaggle"), usual_patience()), found)
-        except HostError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    return replace(found, problems=tuple(problems))
+        answer, faults = _ask_about_sender(door)
+        problems += [problem for problem in faults if problem not in problems]
+    return replace(found, problems=tuple(problems), answer=answer)
+
+
+def _ask_about_sender(door: Door) -> tuple[str, tuple[Problem, ...]]:
+    """What a host says of who asks, in words, and what is wrong: a list of one competition needs a sender."""
+    try:
+        door.ask("asking who is signed in", "ListCompetitions", {"pageSize": 1}, dict)
+    except UnknownSenderError as error:
+        return "not accepted by the host", tuple(error.problems)
+    except UnreachableHostError as error:
+        return "the host was not reached", tuple(error.problems)
+    except HostError as error:
+        return "not known whether the host accepts it", tuple(error.problems)
+    return "accepted by the host", ()

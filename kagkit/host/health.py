@@ -18,8 +18,11 @@ def credential_findings(*, ask: bool = False) -> Iterator[Finding]:
     if facts.source is not None:
         others = f"; not sent: {', '.join(facts.unused)}" if facts.unused else ""
         kind = "a token" if facts.token else "a name with its key"
-        asked = ", accepted by the host" if ask and facts.token and not facts.problems else ""
-        yield Finding("host", "credentials", "ok", f"{kind} from {facts.source}{asked}{others}")
+        asked = f", {facts.answer}" if facts.answer else ""
+        good = facts.answer in ("", "accepted by the host")
+        yield Finding(
+            "host", "credentials", "ok" if good else "warn", f"{kind} from {facts.source}{asked}{others}"
+        )
     for problem in facts.problems:
         where = "" if problem.where == "credentials" else f"{problem.where}: "
         yield Finding("host", "credentials", "warn", f"{where}{problem.found}", problem.hint)

@@ -24,7 +24,7 @@ class Patience:
         busy: At most, altogether, where the host asks to come back later.
         lag: After which a host that accepted a submission surely lists it.
         looks: Between looks at the host's list, until `lag` is over.
-        poll: Before the first and at most before a later question for a score.
+        poll: Before the second and at most before a later question for a score; each pause doubles.
         following: At most for a score.
     """
 
@@ -36,7 +36,7 @@ class Patience:
     busy: float = 900.0
     lag: float = 60.0
     looks: tuple[float, ...] = (0.0, 2.0, 5.0, 10.0, 20.0, 23.0)
-    poll: tuple[float, float] = (5.0, 60.0)
+    poll: tuple[float, float] = (1.0, 60.0)
     following: float = 12 * 3600.0
 
     def at(self, pace: float) -> Patience:
@@ -44,7 +44,7 @@ class Patience:
 
         Example:
             >>> Patience().at(0.5).poll
-            (2.5, 30.0)
+            (0.5, 30.0)
         """
         times: dict[str, Any] = {
             name: tuple(pace * time for time in value) if isinstance(value, tuple) else pace * value

@@ -111,13 +111,16 @@ def wait_asked_for(response: requests.Response) -> float | None:
         return None
 
 
-def explain(error: Exception, doing: str, secrets: Iterable[str] = ()) -> HostError:
+def explain(
+    error: Exception, doing: str, secrets: Iterable[str] = (), endpoint: str | None = None
+) -> HostError:
     """The error that says what happened while something was asked of the host.
 
     Args:
         error: What the client or the network raised.
         doing: What was asked, in words.
         secrets: Texts that must not be told.
+        endpoint: The host's address where it is on this machine.
     """
     if isinstance(error, HostError):
         return error
@@ -126,7 +129,8 @@ def explain(error: Exception, doing: str, secrets: Iterable[str] = ()) -> HostEr
         return _explain_status(response, doing, list(secrets))
     found = scrub(_cause(error), secrets)
     if _never_sent(error):
-        problem = Problem("network", found, hint=f"is this machine online? Then {AGAIN}")
+        question = f"is `kagkit host serve` running at {endpoint}?" if endpoint else "is this machine online?"
+        problem = Problem("network", found, hint=f"{question} Then {AGAIN}")
         return UnreachableHostError(f"{doing}: the host cannot be reached", [problem])
     problem = Problem("network", found, hint=AGAIN)
     return UnclearHostError(f"{doing}: no answer that can be used", [problem])

@@ -147,6 +147,11 @@ def read_terms(root: Path) -> Terms:
         ManifestError: Every problem of the file at once, each with its line.
         DataError: Every problem of the solutions at once.
     """
+    if not (root / FILE).is_file():
+        hint = f"make a competition: kagkit host new {root.name}"
+        raise ManifestError(
+            "no competition is there", [Problem(f"{root.name}/{FILE}", "no such file", hint=hint)]
+        )
     tree = read_yaml(root / FILE, FILE)
     refuse_other_formats(tree, FILE)
     terms, problems = read_what_fits(Terms, tree, FILE)

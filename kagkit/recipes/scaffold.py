@@ -57,7 +57,9 @@ class Started:
     notes: tuple[str, ...]
 
 
-def start_workspace(folder: Path, given: Given, metric: str | None = None) -> Started:
+def start_workspace(
+    folder: Path, given: Given, metric: str | None = None, competition: str | None = None
+) -> Started:
     """Write a workspace whose first experiment runs as it is.
 
     The host's files are linked or copied into `data/`; those that lie in the folder already stay where they
@@ -67,6 +69,7 @@ def start_workspace(folder: Path, given: Given, metric: str | None = None) -> St
         folder: The workspace; made where it is not there.
         given: The host's files.
         metric: A name of kagkit.metrics; guessed where None.
+        competition: The host's name for the competition; the folder's where None.
 
     Raises:
         ManifestError: The folder is a workspace, another file is in the way, or the metric does not fit.
@@ -84,7 +87,7 @@ def start_workspace(folder: Path, given: Given, metric: str | None = None) -> St
         "boosting.py": recipe_text("boosting", constants_of(asked, found)),
         f"{FIRST}.yaml": MANIFEST,
         **_truth_file(asked),
-        FILE: _competition(folder, asked, found, places),
+        FILE: _name_line(folder, competition) + _competition(asked, found, places),
     }
     notes = list(asked.notes)
     if (folder / ".gitignore").exists():
@@ -175,8 +178,17 @@ def _given_in(root: Path, competition: Competition) -> tuple[Given, str | None]:
     return Given(root / stage.train, root / stage.test, root / sample), known
 
 
-def _competition(folder: Path, asked: Asked, found: Guess, places: Mapping[str, str]) -> str:
-    """competition.yaml, each guess with its reason beside it."""
+def _name_line(folder: Path, competition: str | None) -> str:
+    """The first lines of competition.yaml, up to the competition's name."""
+    name, comment = folder.resolve().name, "the folder's name; write the host's name for it"
+    if competition is not None:
+        name, comment = competition, "the host's name for it"
+    lines = _line("competition", name, comment)
+    return "\n".join(["# What the host asks for, found by `kagkit init`.", "kagkit: 1", *lines]) + "\n"
+
+
+def _competition(asked: Asked, found: Guess, places: Mapping[str, str]) -> str:
+    """The other lines of competition.yaml, each guess with its reason beside it."""
     rows: dict[str, Any] = {"key": asked.key}
     if asked.absent:
         rows["targets"] = (*asked.truth, *asked.absent)
@@ -187,7 +199,6 @@ def _competition(folder: Path, asked: Asked, found: Guess, places: Mapping[str, 
     stages = {"train": places["train"], "test": places["test"], "sample_submission": places["sample"]}
     why = "" if found.because_metric.startswith("named") else "a guess: "
     lines = [
-        *_line("competition", folder.resolve().name, "the folder's name; write the host's name for it"),
         *_line("rows", rows, "the columns that the sample submission and the test table share"),
         *_line("metric", metric, f"{why}{found.because_task}; {found.because_metric}"),
         *_line("submission", {"target": asked.targets}, "the sample submission's other columns"),
@@ -197,7 +208,7 @@ def _competition(folder: Path, asked: Asked, found: Guess, places: Mapping[str, 
         f"# Folds, by default: {describe(scheme)}. Do rows belong together? Then name their column in",
         "# rows: {group: …}. Do test rows come later? folds: {main: {scheme: time, column: …}}",
     ]
-    return "# What the host asks for, found by `kagkit init`.\nkagkit: 1\n" + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _line(key: str, value: Any, comment: str) -> Iterator[str]:

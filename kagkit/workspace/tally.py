@@ -22,10 +22,12 @@ def count_submissions(
         zone: The zone for local times; that of this machine by default.
 
     Returns:
-        `used_today`: submissions of this day in UTC, team-mates' too where `lb sync` brought them home;
-        `left_today`: what the host said of this day after the newest submission, less those that came since,
-        None where it said nothing; `day_turns` in UTC and local time (Kaggle's days are taken to end at
-        00:00 UTC); `pending`: submissions without a score, by name.
+        `used_today`: submissions of this day in UTC, team-mates' too where `lb sync` brought them home, those
+        left out that ended in an error: a host of kagkit's does not count them, and Kaggle's rule is taken to
+        be the same; `left_today`: what the host said of this day after the newest submission, less those that
+        came since, None where it said nothing: at most this many, where a host counts errors after all;
+        `day_turns` in UTC and local time (Kaggle's days are taken to end at 00:00 UTC); `pending`:
+        submissions without a score, by name.
 
     Example:
         >>> event = {"event": "submitted", "time": "2026-03-01T09:00:00+00:00", "ref": 7, "left_today": 4}
@@ -38,16 +40,20 @@ def count_submissions(
     sent: dict[str, dict[str, Any]] = {}
     for line in filter(_is_sent, events):
         sent[_name(line)] = line | sent.get(_name(line), {})  # what was told when it went stays
+    status = {_name(line): line.get("status") for line in events if line.get("event") == "score"}
     # A team-mate's that came home late may have gone before ours.
-    used = [
+    made = [
         line for line in sorted(sent.values(), key=_sent_at) if _sent_at(line).astimezone(UTC).date() == today
     ]
-    told = [at for at, line in enumerate(used) if "left_today" in line]
-    left = max(used[told[-1]]["left_today"] - (len(used) - 1 - told[-1]), 0) if told else None
+    counts = [status.get(_name(line)) != "ERROR" for line in made]
+    told = [at for at, line in enumerate(made) if "left_today" in line]
+    left = None
+    if told:
+        newest = told[-1]  # the host counted it when it said what was left, before it ended in an error
+        left = max(made[newest]["left_today"] + (not counts[newest]) - sum(counts[newest + 1 :]), 0)
     turn = datetime.combine(today + timedelta(days=1), time(), UTC)
-    status = {_name(line): line.get("status") for line in events if line.get("event") == "score"}
     return {
-        "used_today": len(used),
+        "used_today": sum(counts),
         "left_today": left,
         "day_turns": {
             "utc": turn.isoformat(timespec="minutes").replace("+00:00", "Z"),
