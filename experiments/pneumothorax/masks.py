@@ -3,7 +3,7 @@
 from xray import to_lines
 
 
-def make_submission(predictions, rows, *, present=0.5, top=0.7, area=10, bottom=0.4):
+def make_submission(predictions, rows, *, present=0.5, top=0.7, area=10, bottom=0.5):
     """Three numbers decide on the pixels, as with the competition's winner, and one on the image.
 
     An image has a mask where its score is at least `present` and more than `area` pixels are above `top`;

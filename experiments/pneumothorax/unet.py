@@ -1,6 +1,7 @@
 """A small U-Net with a second head: which pixels are air beside a lung, and is there any in this image?"""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -42,10 +43,10 @@ def move(layers):
     return functional.grid_sample(layers[None], grid, padding_mode="border", align_corners=False)[0]
 
 
-def block(inputs, outputs):
+def block(*channels):
     layers = []
-    for channels in (inputs, outputs):
-        layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    for inputs, outputs in pairwise(channels):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
     return nn.Sequential(*layers)
 
 
@@ -54,8 +55,8 @@ class UNet(nn.Module):
 
     def __init__(self, width):
         super().__init__()
-        self.fine, self.middle = block(1, width), block(width, 2 * width)
-        self.coarse = block(2 * width, 4 * width)
+        self.fine, self.middle = block(1, width), block(width, 2 * width, 2 * width)
+        self.coarse = block(2 * width, 4 * width, 4 * width)
         self.back, self.out = block(6 * width, 2 * width), block(3 * width, width)
         self.pixel, self.whole = nn.Conv2d(width, 1, 1), nn.Linear(4 * width + 1, 1)
 
@@ -84,7 +85,7 @@ def loss(model, batch):
     return 3 * of_pixels + 1 - 2 * shared / (total + 1) + 0.5 * of_images
 
 
-def train(task, *, width=8, epochs=30, batch=16, lr=4e-3, best=3):
+def train(task, *, width=8, epochs=14, batch=16, lr=6e-3, best=3):
     rows, held_out = task.train_rows, task.valid_rows
     images = load_file(task.prepared["stage1/train"] / "images.safetensors")
 
