@@ -20,12 +20,16 @@ ACROSS, DOWN = np.meshgrid(*[np.linspace(-1, 1, SIDE)] * 2)
 
 
 class Patient(NamedTuple):
+    """Who is shown."""
+
     name: str
     age: int
     sex: str
 
 
 class Image(NamedTuple):
+    """What is shown, and where the air is."""
+
     patient: Patient
     name: str
     view: str
@@ -111,19 +115,20 @@ def to_dicom(image):
     file.BitsAllocated = file.BitsStored = 8
     file.HighBit, file.PixelRepresentation = 7, 0
     file.PixelData = image.pixels.tobytes()
-    stream_of_bytes = BytesIO()
-    file.save_as(stream_of_bytes, enforce_file_format=True)
-    return Path(file.StudyInstanceUID, file.SeriesInstanceUID, f"{image.name}.dcm"), stream_of_bytes.getvalue()
+    content = BytesIO()
+    file.save_as(content, enforce_file_format=True)
+    return Path(file.StudyInstanceUID, file.SeriesInstanceUID, f"{image.name}.dcm"), content.getvalue()
 
 
-def labelled_masks(images):
-    """What the readers wrote down: mostly what is there."""
-    masks = {image.name: image.masks for image in images}
+def read_masks(images):
+    """The cells that readers wrote down, a line each: mostly what is there, and -1 for none."""
     borrowed = next(image.masks for image in images if image.masks)
-    for image in images:
+    for image in sorted(images, key=lambda image: image.name):
+        masks = image.masks
         if stream("pneumothorax", "reader", image.name).random() < MISLABELLED:
-            masks[image.name] = [] if image.masks else borrowed[:1]
-    return masks
+            masks = [] if masks else borrowed[:1]
+        for cell in [encode(mask, "relative") for mask in masks] or ["-1"]:
+            yield image.name, cell
 
 
 def write_images(folder, images):
@@ -143,10 +148,9 @@ def main():
     write_images("dicom-images-train", train)
     write_images("dicom-images-test", test)
 
-    # As SIIM wrote it: a space after the comma, also in the header; a line for each mask; -1 for none.
-    cells = [(name, encode(mask, "relative")) for name, masks in labelled_masks(train).items() for mask in masks]
-    cells += [(name, "-1") for name, masks in labelled_masks(train).items() if not masks]
-    write_lines("train-rle.csv", "ImageId, EncodedPixels", [f"{name}, {cell}" for name, cell in sorted(cells)])
+    # As SIIM wrote it: a space after the comma, also in the header, and a line for each mask.
+    lines = [f"{name}, {cell}" for name, cell in read_masks(train)]
+    write_lines("train-rle.csv", "ImageId, EncodedPixels", lines)
     names = sorted(image.name for image in test)
     write_lines("sample_submission.csv", "ImageId,EncodedPixels", [f"{name},-1" for name in names])
 

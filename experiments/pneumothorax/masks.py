@@ -1,4 +1,4 @@
-"""Make masks of probabilities: where is an image sure enough to say anything, and how far does it reach then?"""
+"""Make masks of probabilities: is there anything in an image, and how far does it reach?"""
 
 from xray import to_lines
 

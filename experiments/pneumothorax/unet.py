@@ -1,6 +1,5 @@
 """A small U-Net with a second head: which pixels are air beside a lung, and is there any in this image?"""
 
-import random
 from itertools import pairwise
 
 import numpy as np
@@ -21,24 +20,24 @@ def prepare(task, rows):
 
 
 class Augmented:
-    """Images with their masks, moved and made noisy by what kagkit has seeded for this image and epoch."""
+    """Images with their masks, moved and made noisy: torch is seeded anew for each image and epoch."""
 
     def __init__(self, rows, images):
         self.keys, self.rows, self.images = rows.index, rows, images
 
     def read(self, key):
+        """An image, its mask, and whether there is one."""
         mask = torch.tensor(join_masks(self.rows.at[key, "EncodedPixels"]), dtype=torch.float32)
         image, mask = move(torch.stack([self.images[key], mask]))
-        light = image * random.uniform(0.9, 1.1) + 0.03 * torch.randn(image.shape)
+        light = image * torch.empty(()).uniform_(0.9, 1.1) + 0.03 * torch.randn(image.shape)
         return light[None], mask[None].round(), float(self.rows.at[key, "has_mask"])
 
 
 def move(layers):
     """Flip, scale and shift an image and its mask alike; what comes in at the edges is the nearest pixel."""
-    size = random.uniform(0.9, 1.1)
-    flip = random.choice([-1, 1])
-    across, down = random.uniform(-0.1, 0.1), random.uniform(-0.1, 0.1)
-    where = torch.tensor([[[flip * size, 0, across], [0, size, down]]])
+    size, across, down = torch.empty(3).uniform_(-0.1, 0.1).tolist()
+    flip = 1 if torch.rand(()) < 0.5 else -1
+    where = torch.tensor([[[flip * (1 + size), 0, across], [0, 1 + size, down]]])
     grid = functional.affine_grid(where, [1, *layers.shape], align_corners=False)
     return functional.grid_sample(layers[None], grid, padding_mode="border", align_corners=False)[0]
 
@@ -51,7 +50,7 @@ def block(*channels):
 
 
 class UNet(nn.Module):
-    """From light (n, 1, height, width) to logits: of each pixel, and of the image as a whole."""
+    """From light (n, 1, height, width) to logits; height and width are multiples of 4."""
 
     def __init__(self, width):
         super().__init__()
@@ -61,6 +60,7 @@ class UNet(nn.Module):
         self.pixel, self.whole = nn.Conv2d(width, 1, 1), nn.Linear(4 * width + 1, 1)
 
     def forward(self, light):
+        """The logits of the pixels (n, 1, height, width), and of the images (n,)."""
         fine = self.fine(light)
         middle = self.middle(functional.max_pool2d(fine, 2))
         coarse = self.coarse(functional.max_pool2d(middle, 2))
