@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def xrays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-def load_rows(root: Path, split: str) -> pd.DataFrame:
+def load_rows(root: Path, split: Literal["train", "test"]) -> pd.DataFrame:
     data = root / "data"
     folders = (data / "dicom-images-train", data / "dicom-images-test")
     paths = DataPaths(data / "train-rle.csv", data / "sample_submission.csv", folders)
