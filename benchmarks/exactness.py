@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-WORKSPACES = {"boosting": "digits", "cnn": "digits"}
+WORKSPACES = {"boosting": "digits", "cnn": "digits", "unet": "pneumothorax"}
 KILLS = 200
 KILLS_A_RUN = 8
 LONGEST_SECONDS = 300.0
