@@ -40,7 +40,7 @@ def test_a_good_workspace_has_no_problems_and_looking_changes_nothing(toy: Path)
         (competition(rows={"key": ["id"], "group": "grup"}), ["data/train.csv: no column grup", "group?"]),
         (competition(rows={"key": ["id"], "targets": ["lable"]}), ["data/train.csv: no column lable"]),
         (competition(submission={"target": ["lable"]}), ["data/sample_submission.csv: no column lable"]),
-        (swap("data/test.csv", "id,a", "ID,a"), ["data/test.csv: no column id\n  hint: one of: ID, a"]),
+        (swap("data/test.csv", "id,a", "ID,a"), ["data/test.csv: no column id\n  hint: did you mean ID?"]),
         (competition(stages=None), ["stages: missing"]),
         (competition(metrc={}), ["metrc: no such key\n  hint: did you mean metric?"]),
         (lambda root: write_manifest(root, "exp002", seeed=1), ["exp002.yaml line 3: seeed: no such key"]),

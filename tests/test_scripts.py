@@ -228,7 +228,7 @@ def test_keys_of_several_columns_are_joined_too(tmp_path: Path) -> None:
         (None, "{out} of predict: not written; expected a CSV\n  hint: write the predictions to the file"),
         ("", "{out} of predict: an empty file; expected a header and rows"),
         ("<html>\nno\n", "{out} of predict: no column id\n  hint: one of: <html>"),
-        ("ID,label\n007,1\n", "{out} of predict: no column id\n  hint: one of: ID, label"),
+        ("ID,label\n007,1\n", "{out} of predict: no column id\n  hint: did you mean ID?"),
         ("id,label\n007,1,2\n", "{out} of predict line 2: more cells than the 2 of the header"),
         (",id,label\n0,007,1\n", "{out} of predict: a column without a name\n  hint: pandas: to_csv(…, ind"),
         ("id,label\n7,1\n8,1\n9,0\n", STRANGE),

@@ -75,7 +75,8 @@ def _draw_tasks(tasks: list[dict[str, Any]]) -> None:
         if task["state"] == "running":
             _draw_task(task)
         elif not task["older"]:
-            alike.setdefault((task["experiment"], task["state"], task["problem"]), []).append(task)
+            what = task["experiment"] or task["task"]
+            alike.setdefault((what, task["state"], task["problem"]), []).append(task)
     for group in alike.values():
         more = f" and {len(group) - 1} more" if len(group) > 1 else ""
         _draw_task(group[0] | {"task": f"{group[0]['task']}{more}"})
