@@ -15,7 +15,7 @@ from kagkit.host import downloading
 from kagkit.host.asking import Host
 from kagkit.host.door import Door
 from kagkit.host.downloading import Downloaded, download, download_board
-from kagkit.host.refusals import BusyHostError, UnclearHostError
+from kagkit.host.refusals import BusyHostError, UnclearHostError, UnreachableHostError
 from tests.faults import Fault, refusal
 from tests.served import Served, make_client
 from tests.terminal import kagkit
@@ -200,6 +200,16 @@ def test_the_command_fetches_to_where_competition_yaml_has_the_data_and_pins_the
     assert elsewhere.startswith("elsewhere: 4 files, out of ")
     assert "needs DIR" in kagkit(tmp_path, "data", "download", "--leaderboard", code=2).err
     assert kagkit(tmp_path, "data", "download", "board", "--leaderboard").out.startswith("board: 1 file")
+
+
+def test_a_host_here_that_is_gone_is_not_asked_for_long(
+    host: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGKIT_KAGGLE_ENDPOINT", "http://127.0.0.1:1")
+    told: list[str] = []
+    with pytest.raises(UnreachableHostError, match="is `kagkit host serve` running at"):
+        download(Host(Door("toy-host", tell=told.append)), tmp_path / ".kagkit", tmp_path / "data")
+    assert len(told) == 1
 
 
 def test_outside_of_a_workspace_the_command_that_needs_none_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 import time
@@ -195,12 +194,17 @@ def test_an_attempt_that_a_crash_left_open_is_waited_for(host: Served, root: Pat
 def test_a_team_mates_submission_between_two_questions_is_not_taken_for_ours(
     host: Served, root: Path, tmp_path: Path
 ) -> None:
-    listed = itertools.count()
+    seen: list[str] = []
 
     def submit_meanwhile(path: str, phase: str) -> None:
-        if "ListSubmissions" in path and phase == "before" and next(listed) == 1:
+        if phase != "before":
+            return
+        if "ListSubmissions" in path and seen == ["limits"]:  # the list may have several pages before
+            seen.append("list")
             host.proxy.plan.append(Fault("ListSubmissions", "drop"))
             send(make_client(tmp_path / "hers", next(SEEDS)))
+        elif "GetSubmissionLimits" in path:
+            seen.append("limits")
 
     host.proxy.watch = submit_meanwhile
     send(root)

@@ -32,6 +32,7 @@ from kagkit.workspace.competition import Competition
 
 BOARD = "leaderboard"
 FRUITLESS = 4  # broken connections in a row that bring nothing new
+SURELY_GONE = 2  # refused connections in a row, where the host is on this machine
 Progress = Callable[[int, int], object]
 
 
@@ -186,9 +187,11 @@ def _fetch(host: Host, work: Path, progress: Progress) -> tuple[Path, int]:
         except (UnclearHostError, UnreachableHostError) as error:
             after = part.stat().st_size if part.exists() else 0
             fruitless = 0 if after > before else fruitless + 1
-            if fruitless >= FRUITLESS:
+            gone = host.door.loopback and isinstance(error, UnreachableHostError)
+            if fruitless >= (SURELY_GONE if gone else FRUITLESS):
                 raise
-            pause = host.door.patience.pauses[min(fruitless, len(host.door.patience.pauses) - 1)]
+            pauses = host.door.patience.pauses
+            pause = pauses[min(max(fruitless - 1, 0), len(pauses) - 1)]
             host.door.tell(f"{error.summary}; {after:,} bytes are here, going on in {pause:.0f} s")
             time.sleep(pause)
     return part, first
