@@ -60,6 +60,11 @@ class Attempt:
         return self.workspace.tasks / str(task["folder"])
 
 
+def labels_of(attempt: Attempt, kind: str) -> set[str]:
+    """The tasks of a kind, by what people call them."""
+    return {task["label"] for task in attempt.tasks().values() if task["kind"] == kind}
+
+
 def compare_attempts(old: Attempt, new: Attempt, kinds: Sequence[str]) -> tuple[Compared, ...]:
     """Hold a run that was made again against its record.
 

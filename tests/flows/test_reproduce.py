@@ -78,6 +78,19 @@ def test_what_no_seed_reaches_is_found_with_its_task_and_its_step(tmp_path: Path
     assert "first difference: train seed 0 fold 0: mean.json" in ended.out
 
 
+def test_weights_that_hold_their_time_are_judged_by_what_they_predict(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "toy", folds={"main": {"n": 2}})
+    stamped = UNSEEDED.replace("mean += int", "when = int").replace(
+        "dumps(mean)", "dumps(mean) + ' ' * int(9999 * when)"
+    )
+    write_recipe(root, text=stamped)
+    kagkit(root, "run", "exp001")
+    told = reproduce(root, "exp001", "--level", "scratch")
+    assert told["verdict"] == "within tolerance"
+    assert "every prediction is the same" in told["why"]
+    assert told["first_difference"].startswith("train seed 0 fold 0: mean.json")
+
+
 def test_a_sample_of_the_folds_is_compared_task_by_task(toy: Path) -> None:
     told = reproduce(toy, "exp001", "--level", "scratch", "--folds", "1")
     assert told["verdict"] == "identical"
