@@ -127,4 +127,4 @@ def test_a_competition_says_what_it_expects(tmp_path: Path) -> None:
 def test_a_number_too_large_for_a_double_is_infinite_not_a_crash(tmp_path: Path) -> None:
     told = found(tmp_path, GOOD.replace(",1", f",{'9' * 400}", 1).replace(",1", ",x", 1))
     assert told["infinite"].endswith("1 infinite: id_000")
-    assert told["types"].startswith("label: 1 are no numbers: 'x' at id_001")
+    assert told["types"].startswith("label: 1 of 8 are no numbers: 'x' at id_001")
