@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from kagkit.foundation.errors import DataError, RunError
 from kagkit.foundation.seeds import seed_of
 from kagkit.training import Plan, Table
 from kagkit.training.datasets import spell_keys
-from kagkit.training.loader import Course
+from kagkit.training.loader import Course, _refuse_long_address
 from kagkit.training.processes import Processes
 from kagkit.training.streams import seed_globals
 from tests.training_toy import INPUTS, KEYS, TABLE, WANTED, Noisy, plan
@@ -140,3 +141,11 @@ def test_too_few_samples_are_told() -> None:
         course(how=plan(batch_size=64, drop_last=True))
     with pytest.raises(RunError, match="expected 9 or more, a sample for each process"):
         course(world=9)
+
+
+def test_a_folder_for_temporary_files_whose_name_is_too_long_is_told_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "long" * 20)
+    with pytest.raises(RunError, match=r"TMPDIR.*85 characters; expected 71 at most\n.*or workers=0"):
+        _refuse_long_address()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from itertools import accumulate, chain, groupby, pairwise
@@ -19,6 +21,9 @@ from kagkit.training.datasets import Samples, Table, spell_keys
 from kagkit.training.plan import Plan
 from kagkit.training.processes import Processes
 from kagkit.training.streams import seed_globals
+
+SOCKET_ADDRESS = 104  # bytes of a socket's path: 108 on Linux, 104 on macOS, the last of them zero
+SOCKET_NAME = len("/pymp-12345678/listener-12345678") + 1
 
 
 class Part(NamedTuple):
@@ -101,6 +106,7 @@ class Course:
             return
         requests, reading = _Requests(self, steps), _Reading(self.samples, self.keys, self.seed)
         if self.plan.workers:
+            _refuse_long_address()
             loaded = _load_aside(reading, requests, self.plan.workers)
         else:
             loaded = (reading[request] for request in requests)
@@ -138,6 +144,16 @@ class _Requests:
             order = self.course.order_of(epoch)
             for cut in chain.from_iterable(batches):
                 yield _Request(epoch, order[cut.start : cut.end], cut)
+
+
+def _refuse_long_address() -> None:
+    """Torch hands batches over by sockets in the folder for temporary files; too long a name hangs it for good."""
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) + SOCKET_NAME > SOCKET_ADDRESS:
+        found = f"the folder for temporary files has a name of {len(folder)} characters"
+        hint = "set TMPDIR to a shorter one, such as /tmp; or workers=0"
+        expected = f"{SOCKET_ADDRESS - SOCKET_NAME} at most"
+        raise RunError("loading processes cannot start", [Problem("TMPDIR", found, expected, hint)])
 
 
 def _load_aside(reading: _Reading, requests: _Requests, workers: int) -> Iterator[Any]:

@@ -79,7 +79,7 @@ def test_a_run_killed_while_it_trains_ends_with_the_same_bytes_and_logs_each_num
     with Workshop.open(tmp_path / "whole/toy", recipe=RECIPE) as whole:
         whole.run("run", "exp001", "--folds", "0")
     with Workshop.open(tmp_path / "killed/toy", recipe=RECIPE, pause=0.02) as shop:
-        process = shop.start("run", "exp001", "--folds", "0", TOY_WORKERS="2")
+        process = shop.start("run", "exp001", "--folds", "0", TOY_WORKERS="2", TMPDIR="/tmp")
         work = shop.root / "runs/.work"
         wait_for(lambda: list(work.glob("*/checkpoint/fit/step-*")), "a checkpoint")
         shop.kill(*shop.living())
