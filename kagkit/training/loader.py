@@ -147,7 +147,7 @@ class _Requests:
 
 
 def _refuse_long_address() -> None:
-    """Torch hands batches over by sockets in the folder for temporary files; too long a name hangs it for good."""
+    """Torch hands batches over by sockets in the folder for temporary files: too long a name hangs it."""
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) + SOCKET_NAME > SOCKET_ADDRESS:
         found = f"the folder for temporary files has a name of {len(folder)} characters"
