@@ -75,21 +75,22 @@ class _Again:
     """Makes runs of one workspace again, as the command line says."""
 
     def __init__(self, workspace: Workspace, given: dict[str, Any], silent: bool) -> None:
-        from kagkit.runs.reproduction import Sample
+        from kagkit.runs.choices import Choice
 
         self.workspace = workspace
         self.level = given["level"]
-        self.sample = Sample(numbers(given["folds"], "--folds"), numbers(given["seeds"], "--seeds"))
+        self.choice = Choice(numbers(given["folds"], "--folds"), numbers(given["seeds"], "--seeds"))
         self.gpus = tuple(given["gpus"].split(",")) if given["gpus"] else None
         self.silent = silent
 
     def make(self, run: Run) -> Reproduction:
+        """One run, from the level that is asked for, or the deepest that needs no training."""
         from kagkit.cli.run_drawing import RunDrawing
         from kagkit.runs.reproduction import Reproduction, reproduce_run
 
         level: Level = self.level or ("scratch" if run.data["keeps"] == "predictions" else "weights")
         with RunDrawing(silent=self.silent, explain=False) as drawing:
-            for event in reproduce_run(self.workspace, run, level, self.sample, self.gpus):
+            for event in reproduce_run(self.workspace, run, level, self.choice, self.gpus):
                 if isinstance(event, Reproduction):
                     return event
                 drawing.draw(event)

@@ -51,9 +51,8 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
     options = _options(given, as_json)
     facts = []
     places = []
-    for (
-        name
-    ) in experiments:  # all are read first: a typo in the last must not wait for the training of the others
+    # All are read first: a typo in the last must not wait for the training of the others.
+    for name in experiments:
         start = Path(name)
         workspace = find_workspace(start if start.is_file() else Path.cwd()).for_smoke(given["smoke"])
         workspace.experiment(name)

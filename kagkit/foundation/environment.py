@@ -85,7 +85,9 @@ def installed_packages() -> list[str]:
     """
     from importlib.metadata import distributions
 
-    found = {each.metadata["Name"].lower().replace("_", "-"): each.version for each in distributions()}
+    # Each look at `metadata` reads the file again, and `version` is one more look.
+    told = (each.metadata for each in distributions())
+    found = {metadata["Name"].lower().replace("_", "-"): metadata["Version"] for metadata in told}
     return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 

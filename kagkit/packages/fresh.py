@@ -17,7 +17,6 @@ from kagkit.metrics.scoring import read_submission, takes
 from kagkit.runs.events import Noted
 from kagkit.runs.prediction import NewData, Predicted, find_data, predict_new
 from kagkit.runs.usable import Usable, find_locked, open_run
-from kagkit.workspace.competition import Competition
 from kagkit.workspace.layout import find_workspace
 
 HEADER_CHARS = 1 << 16
@@ -90,7 +89,7 @@ def _refuse_place(usable: Usable, data: NewData, out: Path) -> None:
     kept = [root / name for name in ("runs", "submissions", "folds", "locks", ".kagkit")]
     inside = next((place for place in kept if out.is_relative_to(place)), None)
     given = [data.test, *data.files] + ([data.sample] if data.sample else [])
-    declared = [(root / path).resolve() for path in _declared(competition)]
+    declared = [(root / path).resolve() for path in competition.paths]
     found = ""
     if inside:
         found = f"in {inside.name}/, which kagkit keeps"
@@ -106,16 +105,6 @@ def _refuse_place(usable: Usable, data: NewData, out: Path) -> None:
         found = "there already, and not a submission"
     if found:
         raise ManifestError("--out cannot be written", [Problem("--out", found, "another file's name")])
-
-
-def _declared(competition: Competition) -> Iterator[str]:
-    """The files and folders of data, relative to the workspace; they need not be there."""
-    for stage in competition.stages.values():
-        yield from (path for paths in stage.parts.values() for path in paths)
-        if stage.sample_submission:
-            yield stage.sample_submission
-    for source in competition.data.values():
-        yield from source.files
 
 
 def _is_submission(path: Path, columns: set[str]) -> bool:

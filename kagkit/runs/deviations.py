@@ -193,15 +193,7 @@ def _files_told(old: Path, new: Path) -> str:
 
 def _first_other_step(old: Path, new: Path) -> str:
     """The first logged value that differs, where both logged."""
-    logged = [
-        [
-            (e.get("step"), e["values"])
-            for e in read_json_lines(each / "events.jsonl")
-            if e.get("event") == "log"
-        ]
-        for each in (old, new)
-    ]
-    for (step, before), (_, now) in zip(*logged, strict=False):
+    for (step, before), (_, now) in zip(_logged(old), _logged(new), strict=False):
         for name, value in before.items():
             if now.get(name) != value:
                 where = "" if step is None else f" at step {step}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kagkit.data.rows import DataPaths
 
 STAGE = 1
+RANKS = "ranks"
 
 
 class Handing:
@@ -62,7 +63,7 @@ class Handing:
         facts = self._facts(training)
         own = self.work
         if rank:
-            own = self.work / "ranks" / str(rank)
+            own = rank_folder(self.work, rank)
             (own / "out").mkdir(parents=True, exist_ok=True)
             facts |= {"rank": rank, "out": own / "out"}
         return Task(own / "events.jsonl", rows, part=part, **facts)
@@ -135,6 +136,11 @@ class Handing:
         from kagkit.data import rows
 
         return rows.without_targets(frame, self.targets)
+
+
+def rank_folder(work: Path, rank: int) -> Path:
+    """What is left there by one of the processes that train together; no task keeps it."""
+    return work / RANKS / str(rank)
 
 
 def _part_of(row_set: str) -> str:

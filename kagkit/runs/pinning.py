@@ -60,6 +60,18 @@ def settle_data(workspace: Workspace, sources: Sequence[str]) -> Pins:
     )
 
 
+def fold_table_then(workspace: Workspace, run: Run) -> bytes | None:
+    """The fold table of a run as it was then: rows are only ever appended to it.
+
+    Returns:
+        None where the table is gone, or old rows moved since.
+    """
+    made = run.data["fold_set"]
+    path = workspace.fold_file(made["name"])
+    then = path.read_bytes()[: made["bytes"]] if path.exists() else b""
+    return then if sha256(then).hexdigest() == made["sha256"] else None
+
+
 def refuse_moved_folds(workspace: Workspace, run: Run, fold_set: str) -> None:
     """Stop where old rows of a run's fold set moved since; new rows below them move nothing.
 
@@ -71,14 +83,12 @@ def refuse_moved_folds(workspace: Workspace, run: Run, fold_set: str) -> None:
     Raises:
         DataError: Old rows moved.
     """
-    made = run.data["fold_set"]
-    path = workspace.fold_file(fold_set)
-    if made["name"] != fold_set:
-        return
-    if sha256(path.read_bytes()[: made["bytes"]]).hexdigest() != made["sha256"]:
+    if run.data["fold_set"]["name"] == fold_set and fold_table_then(workspace, run) is None:
         found = f"old rows changed since {run.name}: its CV and a new one would not compare"
         hint = "take the change back, or make other folds under another name: folds: {other: …}"
-        raise DataError("folds never change once written", [Problem(f"folds/{path.name}", found, hint=hint)])
+        raise DataError(
+            "folds never change once written", [Problem(f"folds/{fold_set}.csv", found, hint=hint)]
+        )
 
 
 def _problem(change: Change) -> Problem:

@@ -15,7 +15,8 @@ from kagkit.runs.events import Event, RunEnd
 from kagkit.runs.presence import at_work
 from kagkit.runs.record import Run
 from kagkit.runs.runner import RunOptions, run_experiment
-from kagkit.runs.shadow import TAKEN, Level, raise_shadow
+from kagkit.runs.shadow import TAKEN, Level, raise_shadow, shadow_folder
+from kagkit.runs.store import lock_of
 from kagkit.runs.tiers import Tier, judge_tier, moved, restoring_command
 from kagkit.workspace.layout import Workspace
 
@@ -56,16 +57,8 @@ class Reproduction:
         return {**asdict(self), "tier": self.tier.name, "why": self.tier.why}
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What of a run to make again: all of it where None."""
-
-    folds: tuple[int, ...] | None = None
-    seeds: tuple[int, ...] | None = None
-
-
 def reproduce_run(
-    workspace: Workspace, run: Run, level: Level, sample: Sample, gpus: tuple[str, ...] | None = None
+    workspace: Workspace, run: Run, level: Level, choice: Choice, gpus: tuple[str, ...] | None = None
 ) -> Iterator[Event | Reproduction]:
     """Make a run again in a shadow of its workspace, and compare.
 
@@ -78,7 +71,7 @@ def reproduce_run(
         run: The run.
         level: From which of its files: `predictions` assembles again, `weights` predicts again, `scratch`
             trains again.
-        sample: Some of the folds and seeds, where the whole would take too long.
+        choice: Some of the folds and seeds, where the whole would take too long.
         gpus: Ids of the GPUs to use.
 
     Yields:
@@ -89,11 +82,10 @@ def reproduce_run(
         DataError: The data are not those of the run.
         RunError: A task failed.
     """
-    place = workspace.work / f"reproduce-{run.experiment}-{run.number:03d}-{level}.lock"
-    with at_work(workspace), held(place):
+    with at_work(workspace), held(lock_of(shadow_folder(workspace, run, level))):
         shadow = raise_shadow(workspace, run, level)
         again = None
-        for event in run_experiment(shadow, run.experiment, RunOptions(_choice(run, sample), gpus=gpus)):
+        for event in run_experiment(shadow, run.experiment, RunOptions(_settle(choice, run), gpus=gpus)):
             if isinstance(event, RunEnd):
                 again = event.run
             else:
@@ -105,13 +97,13 @@ def reproduce_run(
     yield judged
 
 
-def _choice(run: Run, sample: Sample) -> Choice:
-    """What to do: the run's own seeds and folds, or a sample of them."""
+def _settle(choice: Choice, run: Run) -> Choice:
+    """What to do: a choice, or else the run's own seeds and folds."""
     if run.complete:
-        return Choice(sample.folds, sample.seeds)
+        return choice
     scores = run.data["folds"]
-    folds = sample.folds or tuple(sorted({score["fold"] for score in scores}))
-    return Choice(folds, sample.seeds or tuple(sorted({score["seed"] for score in scores})))
+    folds = choice.folds or tuple(sorted({score["fold"] for score in scores}))
+    return Choice(folds, choice.seeds or tuple(sorted({score["seed"] for score in scores})))
 
 
 def _judge(old: Attempt, new: Attempt, level: Level) -> Reproduction:
@@ -122,8 +114,8 @@ def _judge(old: Attempt, new: Attempt, level: Level) -> Reproduction:
     other = [item for item in compared if not item.same]
     if not other:
         verdict = IDENTICAL
-    elif {item.what for item in other} <= labels_of(new, "train") and level == "scratch":
-        # Some formats hold the time they were written at: what they predict decides.
+    elif old.run.data["keeps"] == "weights" and {item.what for item in other} <= labels_of(new, "train"):
+        # Some formats hold the time they were written at: what the weights predict decides.
         tier = replace(tier, why=f"{tier.why}; other bytes of weights, and every prediction is the same")
         verdict = WITHIN
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from kagkit.data.versions import Locked, read_listing, read_lock, write_listing,
 from kagkit.foundation.errors import Problem, ReproductionError
 from kagkit.foundation.files import link_or_copy, read_json, write_json
 from kagkit.runs.material import scheme_of
+from kagkit.runs.pinning import fold_table_then
 from kagkit.runs.record import Run, verify_run
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.runs.usable import competition_of, manifest_of
@@ -26,6 +26,11 @@ TAKEN: dict[Level, tuple[str, ...]] = {
     "scratch": (),
 }
 MARK = "shadow.json"
+
+
+def shadow_folder(workspace: Workspace, run: Run, level: Level) -> Path:
+    """Where a run is made again from a level."""
+    return workspace.work / f"reproduce-{run.experiment}-{run.number:03d}-{level}"
 
 
 def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
@@ -46,8 +51,8 @@ def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
         ReproductionError: The run or a task it needs is damaged or gone, or keeps no weights.
         DataError: The listing of the data is damaged.
     """
-    refuse_damage(workspace, run, level)
-    root = workspace.work / f"reproduce-{run.experiment}-{run.number:03d}-{level}"
+    _refuse_damage(workspace, run, level)
+    root = shadow_folder(workspace, run, level)
     mark = {"seal": run.data["seal"], "level": level}
     if not ((root / MARK).is_file() and read_json(root / MARK) == mark):
         shutil.rmtree(root, ignore_errors=True)
@@ -56,13 +61,13 @@ def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
         _copy_sources(run, shadow)
         _link_data(workspace, shadow, run)
         _copy_folds(workspace, shadow, run)
-        for stored in taken_tasks(workspace, run, level):
+        for stored in _taken_tasks(workspace, run, level):
             shutil.copytree(stored.folder, shadow.tasks / stored.folder.name, copy_function=_link)
         write_json(root / MARK, mark)
     return Workspace(root)
 
 
-def taken_tasks(workspace: Workspace, run: Run, level: Level) -> Iterator[Stored]:
+def _taken_tasks(workspace: Workspace, run: Run, level: Level) -> Iterator[Stored]:
     """The finished tasks of a run that a level takes over."""
     for task in run.data["tasks"]:
         if task["kind"] in TAKEN[level]:
@@ -70,7 +75,7 @@ def taken_tasks(workspace: Workspace, run: Run, level: Level) -> Iterator[Stored
             yield Stored(folder, read_task(folder))
 
 
-def refuse_damage(workspace: Workspace, run: Run, level: Level) -> None:
+def _refuse_damage(workspace: Workspace, run: Run, level: Level) -> None:
     """Stop where a byte of the run, or of the tasks a level takes over, is not as it was recorded.
 
     Raises:
@@ -87,7 +92,7 @@ def refuse_damage(workspace: Workspace, run: Run, level: Level) -> None:
             problems.append(Problem(f"runs/.tasks/{task['folder']}", f"gone: {task['label']}", hint=hint))
     if not problems:
         problems = [
-            problem for stored in taken_tasks(workspace, run, level) for problem in verify_task(stored)
+            problem for stored in _taken_tasks(workspace, run, level) for problem in verify_task(stored)
         ]
     if problems:
         raise ReproductionError(f"{run.name} is not as it was recorded", problems)
@@ -104,10 +109,8 @@ def _link_data(workspace: Workspace, shadow: Workspace, run: Run) -> None:
     """Links to the data where they are now, and a lock that says what they were then."""
     # Read without a look at the disk: what they name is linked only now.
     competition, manifest = competition_of(run), manifest_of(run)
-    stage = competition.stages[str(run.data["stage"])]
-    scheme = scheme_of(competition, run.data["fold_set"]["name"])
-    paths = {path for source in competition.sources.values() for part in source.values() for path in part}
-    paths |= {path for path in (stage.sample_submission, scheme.file) if path}
+    own_folds = scheme_of(competition, run.data["fold_set"]["name"]).file
+    paths = {*competition.paths, *([own_folds] if own_folds else [])}
     paths |= {asset.path for asset in manifest.assets.values()}
     for path in sorted(paths):
         if not (shadow.root / path).exists():
@@ -134,8 +137,8 @@ def _copy_folds(workspace: Workspace, shadow: Workspace, run: Run) -> None:
     """The fold table as long as it was: rows are only ever appended to it."""
     made = run.data["fold_set"]
     table, target = workspace.fold_file(made["name"]), shadow.fold_file(made["name"])
-    then = table.read_bytes()[: made["bytes"]] if table.exists() else b""
-    if sha256(then).hexdigest() != made["sha256"]:
+    then = fold_table_then(workspace, run)
+    if then is None:
         found = "gone" if not table.exists() else f"old rows changed since {run.name}"
         hint = "bring the table back from git: folds never change once written"
         problem = Problem(f"folds/{table.name}", found, hint=hint)

@@ -26,18 +26,18 @@ def describe_surroundings(tasks: Path, parts: Sequence[Part], manifest: Manifest
         everything that is installed now.
     """
     told = {"threads": manifest.resources.cpus, "determinism": manifest.determinism}
-    found = {}
-    numerics: dict[str, tuple[float, dict[str, Any]]] = {}
+    found: dict[str, tuple[float, dict[str, Any]]] = {}
+    trained: list[tuple[float, dict[str, Any]]] = []
     for part in parts:
         events = read_json_lines(tasks / part.folder / "events.jsonl")
         started = _last(events, "started")
         found[part.label] = (float(started["time"]), started["fingerprint"])
-        built = {name: value for name, value in _last(events, "numerics").items() if name != "event"}
-        before = numerics.get(part.kind, (0.0, {}))
-        numerics[part.kind] = max(before, (float(started["time"]), built), key=_time)
+        if part.kind == "train":
+            trained.append((float(started["time"]), _last(events, "numerics")))
     _, newest = max(found.values(), key=_time)
     others = {label: other for label, (_, other) in sorted(found.items()) if other != newest}
-    _, built = numerics.get("train", (0.0, {}))
+    _, numerics = max(trained, key=_time)
+    built = {name: value for name, value in numerics.items() if name != "event"}
     return {
         "fingerprint": newest | told | {"numerics": built},
         "other_fingerprints": others,

@@ -162,6 +162,13 @@ class Competition:
         stages = {f"stage{number}": stage.parts for number, stage in self.stages.items()}
         return stages | {name: {"files": source.files} for name, source in self.data.items()}
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file and folder of data it names, sample submissions too; they need not be there."""
+        found = [path for source in self.sources.values() for part in source.values() for path in part]
+        found += [stage.sample_submission for stage in self.stages.values() if stage.sample_submission]
+        return tuple(dict.fromkeys(found))
+
 
 def read_competition(root: Path, *, data_there: bool = True) -> Competition:
     """Read and check competition.yaml.

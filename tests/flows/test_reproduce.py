@@ -28,8 +28,9 @@ def train(task):
 
 
 def predict(task, model, rows):
-    mean = json.loads((task.weights / "mean.json").read_text())
-    return (rows[["a"]] > mean).astype("float64").set_axis(["label"], axis=1)
+    bits = int(json.loads((task.weights / "mean.json").read_text()) * 2**32)
+    labels = [float(bits >> place & 1) for place in range(len(rows))]
+    return rows[["a"]].assign(label=labels)[["label"]]
 '''
 
 
@@ -76,6 +77,19 @@ def test_what_no_seed_reaches_is_found_with_its_task_and_its_step(tmp_path: Path
     ended = kagkit(root, "reproduce", "exp001", "--level", "scratch", code=7)
     assert "exp001/1: different, from scratch" in ended.out
     assert "first difference: train seed 0 fold 0: mean.json" in ended.out
+
+
+def test_predictions_that_no_seed_reaches_are_found_in_a_sample_too(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "toy", folds={"main": {"n": 2}})
+    kept_in_memory = UNSEEDED.replace('(task.out / "mean.json").write_text(json.dumps(mean))', "return mean")
+    write_recipe(
+        root, text=kept_in_memory.replace('json.loads((task.weights / "mean.json").read_text())', "model")
+    )
+    kagkit(root, "run", "exp001")
+    told = reproduce(root, "exp001", "--folds", "0", code=7)
+    assert (told["level"], told["verdict"], told["tier"]) == ("scratch", "different", "exact")
+    assert [item["what"] for item in told["compared"]] == ["train seed 0 fold 0"]
+    assert told["compared"][0]["max_abs_diff"] == 1.0
 
 
 def test_weights_that_hold_their_time_are_judged_by_what_they_predict(tmp_path: Path) -> None:
