@@ -78,7 +78,7 @@ def combine(
             (whole numbers and truth values become floats). `rank_mean`: every scalar column becomes its rank
             divided by the member's rows, in (0, 1], ties sharing their mean rank; then the mean, in float64.
             Or a function of the members' tables, rows in one order, that returns a table with the same keys.
-        weights: How much each member counts, for a mean; each alike by default. They are divided by their sum.
+        weights: How much each member counts, for a mean; each alike by default.
 
     Raises:
         DataError: Members differ in keys or columns, or hold what `how` cannot combine.
@@ -127,7 +127,7 @@ def combine(
 def _shares(
     members: Sequence[Predictions], how: str | Combiner, weights: Sequence[float] | None
 ) -> list[float]:
-    """What each member's values are multiplied by in a mean, before their sum is divided by the sum of all."""
+    """What each member's values are multiplied by in a mean, before the sum is divided."""
     if weights is None:
         return [1.0] * len(members)
     given = [float(weight) for weight in weights]

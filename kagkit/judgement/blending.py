@@ -1,4 +1,4 @@
-"""Blend many models with weights that no row's own fold has seen, and say how much the in-sample score flatters.
+"""Blend models with weights that no row's own fold has seen, and say how much the in-sample score flatters.
 
 The weights a row is blended with are fitted on the other folds; the score of these predictions is the nested
 one. The weights for test rows are fitted on all rows; their score on the same rows is the in-sample one.
@@ -120,7 +120,7 @@ def blend_members(
     Example:
         >>> from kagkit.metrics import rmse
         >>> keys = pd.Index(["a", "b", "c", "d"], name="id")
-        >>> truth = Truth(pd.DataFrame({"y": [1.0, 2.0, 3.0, 4.0]}, index=keys), rmse, greater_is_better=False)
+        >>> truth = Truth(pd.DataFrame({"y": [1.0, 2.0, 3.0, 4.0]}, index=keys), rmse, False)
         >>> low, high = truth.table - 1, truth.table + 1
         >>> members = [Member.of("low", low), Member.of("high", high)]
         >>> made = blend_members(members, truth, pd.Series([0, 0, 1, 1], index=keys), "least_squares")
@@ -130,7 +130,9 @@ def blend_members(
     chosen = _chosen(method)
     stack = stack_members(members, folds)
     judge = _in_order(judge, stack)
-    scaled = replace(stack, values=np.stack([_to_scale(one, chosen, stack.columns) for one in stack.values]))
+    scaled = replace(
+        stack, numbers=np.stack([_to_scale(one, chosen, stack.columns) for one in stack.numbers])
+    )
     return _Blending(chosen, stack, scaled, judge).done(members)
 
 
@@ -152,16 +154,16 @@ class _Blending:
     def done(self, members: Sequence[Member]) -> Blend:
         stack, folds = self.stack, list(self.stack.fold_rows)
         whole, stopped = self._fit(folds)
-        nested = np.empty(stack.values.shape[1:])
+        nested = np.empty(stack.numbers.shape[1:])
         by_fold = {}
         for fold, rows in stack.fold_rows.items():
             by_fold[fold], early = self._fit(training_folds(folds, fold))
-            nested[rows] = self._mixed(self.scaled.values[:, rows], by_fold[fold])
+            nested[rows] = self._mixed(self.scaled.numbers[:, rows], by_fold[fold])
             stopped |= early
         oof = stack.frame(nested)
         names = [member.name for member in members]
-        in_sample = stack.frame(self._mixed(self.scaled.values, whole))
-        alone = [self._score(stack.frame(values)) for values in stack.values]
+        in_sample = stack.frame(self._mixed(self.scaled.numbers, whole))
+        alone = [self._score(stack.frame(values)) for values in stack.numbers]
         return Blend(
             method=self.method,
             members={member.sha256: member.name for member in members},
@@ -180,23 +182,23 @@ class _Blending:
         """What gets weights of its own: each column, or all of them together."""
         if not self.method.per_column:
             return [(self.scaled, self.judge)]
-        if not isinstance(self.judge, Truth):
+        judge, numbers = self.judge, self.scaled.numbers
+        if not isinstance(judge, Truth):
             problem = Problem("per_column", "a metric that scores whole tables", "one that scores a column")
             raise ManifestError("columns cannot be weighed", [problem])
-        values, columns = self.scaled.values, self.scaled.columns
         return [
-            (replace(self.scaled, values=values[:, :, [place]], columns=(column,)), self._column_judge(column))
-            for place, column in enumerate(columns)
+            (replace(self.scaled, numbers=numbers[:, :, [place]], columns=(column,)), judge.of_column(column))
+            for place, column in enumerate(self.scaled.columns)
         ]
 
-    def _column_judge(self, column: str) -> Judge:
-        assert isinstance(self.judge, Truth)
-        return self.judge.of_column(column)
-
     def _products(self) -> Any:
-        truth = self.judge.numbers(self.stack.columns, self.stack.keys) if isinstance(self.judge, Truth) else None
+        truth = (
+            self.judge.numbers(self.stack.columns, self.stack.keys) if isinstance(self.judge, Truth) else None
+        )
         if truth is None or self.method.scale != "value":
-            found = f"the {self.method.scale} of values" if truth is not None else "targets that are no numbers"
+            found = (
+                f"the {self.method.scale} of values" if truth is not None else "targets that are no numbers"
+            )
             problem = Problem("least_squares", found, "values of the target's unit", "take hill_climbing")
             raise ManifestError("least squares cannot be fitted", [problem])
         return mean_products(self.stack, truth)

@@ -1,4 +1,4 @@
-"""Find the weights of a blend: by climbing with replacement, by least squares, by trying moves on the metric."""
+"""Find a blend's weights by climbing with replacement, by least squares, or by trying moves on the metric."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tell for all members at once what a blend would lose with more of each, fast where the metric allows it.
 
-A loss is lower where a blend is better. A candidate is `a * blend + b * member`: one is tried for every member.
+A loss is lower where a blend is better. A candidate is `a * blend + b * member`, one for every member.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kagkit.metrics.truth import Judge, Truth
 BLOCK = 1 << 17  # numbers of a block that stays in the processor's cache
 FACTORS = 16  # probabilities of 1e-15 or more whose product is no underflow
 SIFTED_ROWS = 16_384
-SIFTED = 10
+SIFTED = 5
 ROUNDING = 1e-6  # how far sums of probabilities kept as float32 are from 1
 Summing = Callable[[Values], Values]
 
@@ -165,8 +165,8 @@ class Areas:
 def area_under_curve(truth: Values, scores: Values) -> float:
     """The area under the ROC curve, a tie counting half; one half where the truth is all 0 or all 1.
 
-    Labels ride in the last bit of the scores, so that one plain sort does; a second one, with the bits turned,
-    counts ties the other way, and the mean of both is exact. Scores that differ in that bit alone tie.
+    Labels ride in the last bit of the scores, so one plain sort does. Where scores tie, a second one, with the
+    bits turned, counts ties the other way, and the mean is exact. Scores that differ in that bit alone tie.
 
     Example:
         >>> area_under_curve(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.8]))
@@ -178,13 +178,13 @@ def area_under_curve(truth: Values, scores: Values) -> float:
     if not (ones and zeros):
         return 0.5
     bits = np.ascontiguousarray(scores + 0.0).view(np.int64) & ~np.int64(1)
-    wins = 0
-    for labels in (positive, 1 - positive):
-        ordered = np.sort((bits | labels).view(np.float64)).view(np.int64) & 1
-        if labels is not positive:
-            ordered = 1 - ordered
-        wins += int(np.cumsum(1 - ordered)[ordered == 1].sum())
-    return wins / (2 * ones * zeros)
+    ordered = np.sort((bits | positive).view(np.float64)).view(np.int64)
+    wins = int(np.flatnonzero(ordered & 1).sum())
+    other = wins
+    if (ordered[1:] >> 1 == ordered[:-1] >> 1).any():
+        ordered = np.sort((bits | (1 - positive)).view(np.float64)).view(np.int64)
+        other = int(np.flatnonzero(~ordered & 1).sum())
+    return ((wins + other) / 2 - ones * (ones - 1) / 2) / (ones * zeros)
 
 
 class Scored:
@@ -199,7 +199,7 @@ class Scored:
 
     def __init__(self, stack: Stack, judge: Judge, rows: NDArray[np.int64], back: Summing) -> None:
         self.stack, self.judge, self.rows, self.back = stack, judge, rows, back
-        self.values = stack.values[:, rows]
+        self.values = stack.numbers[:, rows]
         self.keys = stack.keys[rows]
         self.calls = 0
 
@@ -226,7 +226,7 @@ def mean_products(stack: Stack, truth: Values) -> Callable[[Sequence[int]], Valu
     """From folds to the mean products (n_columns, n_members, n_members) of the members' errors on them."""
     sums = {}
     for fold, rows in stack.fold_rows.items():
-        errors = np.moveaxis(stack.values[:, rows] - truth[rows], 2, 0)
+        errors = np.moveaxis(stack.numbers[:, rows] - truth[rows], 2, 0)
         sums[fold] = errors @ errors.transpose(0, 2, 1)
 
     def products(folds: Sequence[int]) -> Values:
@@ -253,7 +253,7 @@ def _fast(stack: Stack, judge: Truth) -> Maker | None:
     truth = judge.numbers(stack.columns, stack.keys)
     if truth is None or (judge.args and judge.name != "log_loss"):
         return None
-    rows_of, values = stack.rows_of, stack.values
+    rows_of, values = stack.rows_of, stack.numbers
     match judge.name:
         case "rmse" | "mcrmse":
             products = mean_products(stack, truth)

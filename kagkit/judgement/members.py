@@ -57,14 +57,14 @@ class Stack:
 
     Attributes:
         members: The members by digest.
-        values: (n_members, n_rows, n_columns).
+        numbers: (n_members, n_rows, n_columns).
         keys: (n_rows,) keys as text.
         columns: The columns, by name.
         folds: (n_rows,) fold numbers, rising.
     """
 
     members: tuple[Member, ...]
-    values: Values
+    numbers: Values
     keys: pd.Index[Any]
     columns: tuple[str, ...]
     folds: NDArray[np.int64]
@@ -191,9 +191,7 @@ def _gather(
     return faults or values
 
 
-def _named(
-    members: Sequence[Member], faults: Sequence[tuple[int, Problem]]
-) -> list[tuple[int, Problem]]:
+def _named(members: Sequence[Member], faults: Sequence[tuple[int, Problem]]) -> list[tuple[int, Problem]]:
     return [
         (number, Problem(members[number].name, fault.found, fault.expected, fault.hint, fault.check))
         for number, fault in faults

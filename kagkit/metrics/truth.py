@@ -122,7 +122,9 @@ class Truth:
             column for each class of the one target; None where the truth is neither.
         """
         table = self.rows(keys)
-        if set(columns) <= set(table) and all(map(pd.api.types.is_numeric_dtype, table[list(columns)].dtypes)):
+        if set(columns) <= set(table) and all(
+            map(pd.api.types.is_numeric_dtype, table[list(columns)].dtypes)
+        ):
             return table[list(columns)].to_numpy(np.float64)
         labels = table.iloc[:, 0].astype("str").to_numpy()
         if table.shape[1] == 1 and len(columns) > 1:
@@ -133,9 +135,7 @@ class Truth:
         return None
 
 
-def take_rows(
-    table: pd.DataFrame, keys: pd.Index[Any], where: str, *, exact: bool = False
-) -> pd.DataFrame:
+def take_rows(table: pd.DataFrame, keys: pd.Index[Any], where: str, *, exact: bool = False) -> pd.DataFrame:
     """The rows of a table in the order of the keys.
 
     Args:
@@ -151,7 +151,7 @@ def take_rows(
         >>> take_rows(pd.DataFrame({"p": [1, 2]}, index=["a", "b"]), pd.Index(["b"]), "oof").p.tolist()
         [2]
     """
-    if table.index is keys or (table.index.equals(keys) and table.index.is_unique):
+    if table.index is keys or table.index.equals(keys):
         return table
     own = text_keys(table.index, key_names(keys, table.index))
     problems = key_problems(own, keys, where, exact=exact)
@@ -173,9 +173,7 @@ def key_names(*indexes: pd.Index[Any]) -> list[str]:
     return [f"key{level}" for level in range(indexes[0].nlevels)]
 
 
-def key_problems(
-    own: pd.Index[Any], keys: pd.Index[Any], where: str, *, exact: bool = True
-) -> list[Problem]:
+def key_problems(own: pd.Index[Any], keys: pd.Index[Any], where: str, *, exact: bool = True) -> list[Problem]:
     """What keeps a table from holding each of the keys once: missing, repeated and, if asked, extra ones."""
     repeated = own[own.duplicated()].unique()
     if len(repeated):
