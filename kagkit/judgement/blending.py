@@ -227,7 +227,8 @@ class _Blending:
 
     def _mixed(self, values: Values, weights: Values) -> Values:
         wide = np.broadcast_to(weights, (len(weights), values.shape[2]))
-        mixed: Values = np.einsum("mnc,mc->nc", values, wide)
+        # Rounding may carry a mean past its members: above 1, a metric would refuse a probability.
+        mixed: Values = np.einsum("mnc,mc->nc", values, wide).clip(values.min(axis=0), values.max(axis=0))
         return mixed if self.back is None else self.back(mixed)
 
     def _test(self, weights: Values) -> pd.DataFrame:

@@ -10,7 +10,8 @@ from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.judgement.losses import Losses
 from kagkit.judgement.members import Values
 
-PATIENCE = 10  # rounds of climbing that may bring nothing before it ends
+PATIENCE = 10  # rounds of climbing that may bring next to nothing before it ends
+WORTH = 1e-5  # the gain of a round, as a share of the loss, that is worth going on for
 MOVES = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
 LEAST_GAIN = 1e-12  # a gain below it is rounding
 
@@ -38,7 +39,7 @@ def climb(losses: Losses, members: int, rounds: int, calls: int) -> Found:
     Args:
         losses: The losses of candidates.
         members: How many members there are.
-        rounds: How often a member is added at most; it ends earlier where ten rounds brought nothing.
+        rounds: How often a member is added at most; it ends earlier where ten rounds brought next to nothing.
         calls: How often the metric may be called.
 
     References:
@@ -47,8 +48,8 @@ def climb(losses: Losses, members: int, rounds: int, calls: int) -> Found:
     """
     losses.begin(np.zeros(members))
     counts = np.zeros(members)
-    best, best_counts, since = np.inf, counts, 0
-    stopped = False
+    best, best_counts = np.inf, counts
+    goal, since, stopped = np.inf, 0, False
     for size in range(rounds):
         stopped = losses.calls + members > max(calls, members + 1)
         if stopped or since >= PATIENCE:
@@ -59,9 +60,10 @@ def climb(losses: Losses, members: int, rounds: int, calls: int) -> Found:
         losses.move(member, 1 - share, share)
         counts = counts + np.eye(1, members, member)[0]
         if tried[member] < best - LEAST_GAIN:
-            best, best_counts, since = float(tried[member]), counts, 0
-        else:
-            since += 1
+            best, best_counts = float(tried[member]), counts
+        since += 1
+        if best < goal:
+            goal, since = best - WORTH * abs(best), 0
     return Found(best_counts / best_counts.sum(), best, losses.calls, stopped)
 
 
@@ -82,8 +84,8 @@ def try_moves(losses: Losses, start: Values, calls: int) -> Found:
                 return Found(weights, best, losses.calls, stopped=True)
             spent += 2 * len(weights)
             towards = losses.candidates(1 - size, size)
-            away = losses.candidates(1 + size, -size)
-            away[(1 + size) * weights - size < 0] = np.inf
+            heavy = (1 + size) * weights >= size
+            away = np.where(heavy, losses.candidates(1 + size, -size, heavy), np.inf)
             member, step = int(towards.argmin()), size
             if away.min() < towards.min():
                 member, step = int(away.argmin()), -size

@@ -16,10 +16,11 @@ from kagkit.metrics.truth import Judge, Truth
 
 BLOCK = 1 << 17  # numbers of a block that stays in the processor's cache
 FACTORS = 16  # probabilities of 1e-15 or more whose product is no underflow
-SIFTED_ROWS = 16_384
+SIFTED_ROWS = 8_192
 SIFTED = 5
 ROUNDING = 1e-6  # how far sums of probabilities kept as float32 are from 1
 Summing = Callable[[Values], Values]
+Chosen = NDArray[np.bool_] | None  # (n_members,), or all
 
 
 class Losses(Protocol):
@@ -30,8 +31,8 @@ class Losses(Protocol):
     def begin(self, weights: Values) -> float:
         """Start from a blend (n_members,), and say its loss."""
 
-    def candidates(self, a: float, b: float) -> Values:
-        """The losses (n_members,) of `a * blend + b * member`."""
+    def candidates(self, a: float, b: float, only: Chosen = None) -> Values:
+        """The losses (n_members,) of `a * blend + b * member`; of members that are not asked for any value."""
 
     def move(self, member: int, a: float, b: float) -> None:
         """Make a candidate the blend."""
@@ -59,7 +60,7 @@ class Squares:
         self.own = self.crossed @ weights
         return float(np.sqrt(self.own.clip(0)).mean())
 
-    def candidates(self, a: float, b: float) -> Values:
+    def candidates(self, a: float, b: float, only: Chosen = None) -> Values:
         """The losses of candidates."""
         squares = a * a * self.own[:, None] + 2 * a * b * self.crossed + b * b * self.diagonal
         losses: Values = np.sqrt(squares.clip(0)).mean(axis=0)
@@ -103,7 +104,7 @@ class Sums:
         self.blend = np.tensordot(weights, self.features, axes=1)
         return float(sum(self.summing(self.blend[None, rows].copy())[0] for rows in self.blocks) / self.count)
 
-    def candidates(self, a: float, b: float) -> Values:
+    def candidates(self, a: float, b: float, only: Chosen = None) -> Values:
         """The losses of candidates."""
         totals = np.zeros(len(self.features))
         for rows in self.blocks:
@@ -123,66 +124,65 @@ class Areas:
     """One minus the area under the ROC curve. Of many rows some tell which members are worth an exact look.
 
     Args:
-        values: (n_members, n_rows, n_columns).
+        values: (n_members, n_rows, n_columns) of the rows to score.
         truth: (n_rows, n_columns) of 0 and 1.
-        rows: The rows' places.
     """
 
     calls = 0
 
-    def __init__(self, values: Values, truth: Values, rows: NDArray[np.int64]) -> None:
-        self.values, self.truth, self.rows = values, truth, rows
-        step = len(rows) // SIFTED_ROWS
-        self.sample = rows[:: step + 1] if step > 1 else rows
+    def __init__(self, values: Values, truth: Values) -> None:
+        self.whole = np.ascontiguousarray(values.transpose(2, 0, 1))
+        self.truth = truth.T.astype(np.int64)
+        self.step = max(len(truth) // SIFTED_ROWS, 1)
+        self.part = np.ascontiguousarray(self.whole[:, :, :: self.step])
 
     def begin(self, weights: Values) -> float:
         """Start from a blend."""
-        self.blend = np.tensordot(weights, self.values, axes=1)
-        return self._loss(self.blend, self.rows)
+        self.blend = np.einsum("m,cmn->cn", weights, self.whole)
+        return self._loss(self.blend, 1)
 
-    def candidates(self, a: float, b: float) -> Values:
+    def candidates(self, a: float, b: float, only: Chosen = None) -> Values:
         """The losses of candidates; infinite where a look at some rows rules a member out."""
-        members = range(len(self.values))
-        losses = np.array([self._loss(a * self.blend, self.sample, b * self.values[m]) for m in members])
-        if self.sample is self.rows:
+        members = range(self.part.shape[1])
+        some = a * self.blend[:, :: self.step]
+        losses = np.array([self._loss(some + b * self.part[:, m], self.step) for m in members])
+        if self.step == 1:
             return losses
         chosen = np.argsort(losses, kind="stable")[:SIFTED]
         exact = np.full(len(losses), np.inf)
-        exact[chosen] = [self._loss(a * self.blend, self.rows, b * self.values[m]) for m in chosen]
+        exact[chosen] = [self._loss(a * self.blend + b * self.whole[:, m], 1) for m in chosen]
         return exact
 
     def move(self, member: int, a: float, b: float) -> None:
         """Make a candidate the blend."""
-        self.blend = a * self.blend + b * self.values[member]
+        self.blend = a * self.blend + b * self.whole[:, member]
 
-    def _loss(self, scores: Values, rows: NDArray[np.int64], more: Values | None = None) -> float:
-        mixed = scores[rows] if more is None else scores[rows] + more[rows]
-        truth = self.truth[rows]
-        areas = [area_under_curve(truth[:, place], mixed[:, place]) for place in range(truth.shape[1])]
+    def _loss(self, scores: Values, step: int) -> float:
+        truth = self.truth[:, ::step]
+        areas = [area_under_curve(one, other) for one, other in zip(truth, scores, strict=True)]
         return 1 - float(np.mean(areas))
 
 
-def area_under_curve(truth: Values, scores: Values) -> float:
+def area_under_curve(truth: NDArray[np.int64], scores: Values) -> float:
     """The area under the ROC curve, a tie counting half; one half where the truth is all 0 or all 1.
 
-    Labels ride in the last bit of the scores, so one plain sort does. Where scores tie, a second one, with the
-    bits turned, counts ties the other way, and the mean is exact. Scores that differ in that bit alone tie.
+    Labels ride in the last bit of the scores, so one plain sort does. Where scores tie, a second one, bits
+    turned, counts ties the other way, and the mean is exact. Scores that differ in that bit alone tie.
 
     Example:
-        >>> area_under_curve(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.8]))
+        >>> area_under_curve(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8]))
         0.875
     """
-    positive = truth.astype(np.int64)
-    ones = int(positive.sum())
+    ones = int(truth.sum())
     zeros = len(truth) - ones
     if not (ones and zeros):
         return 0.5
     bits = np.ascontiguousarray(scores + 0.0).view(np.int64) & ~np.int64(1)
-    ordered = np.sort((bits | positive).view(np.float64)).view(np.int64)
+    ordered = np.sort((bits | truth).view(np.float64)).view(np.int64)
     wins = int(np.flatnonzero(ordered & 1).sum())
     other = wins
     if (ordered[1:] >> 1 == ordered[:-1] >> 1).any():
-        ordered = np.sort((bits | (1 - positive)).view(np.float64)).view(np.int64)
+        ordered = np.sort((bits | (1 - truth)).view(np.float64)).view(np.int64)
         other = int(np.flatnonzero(~ordered & 1).sum())
     return ((wins + other) / 2 - ones * (ones - 1) / 2) / (ones * zeros)
 
@@ -201,6 +201,7 @@ class Scored:
         self.stack, self.judge, self.rows, self.back = stack, judge, rows, back
         self.values = stack.numbers[:, rows]
         self.keys = stack.keys[rows]
+        self.bounds = self.values.min(axis=0), self.values.max(axis=0)
         self.calls = 0
 
     def begin(self, weights: Values) -> float:
@@ -208,9 +209,12 @@ class Scored:
         self.blend = np.tensordot(weights, self.values, axes=1)
         return self._loss(self.blend)
 
-    def candidates(self, a: float, b: float) -> Values:
+    def candidates(self, a: float, b: float, only: Chosen = None) -> Values:
         """The losses of candidates."""
-        return np.array([self._loss(a * self.blend + b * member) for member in self.values])
+        asked = np.ones(len(self.values), np.bool_) if only is None else only
+        losses = np.full(len(asked), np.inf)
+        losses[asked] = [self._loss(a * self.blend + b * member) for member in self.values[asked]]
+        return losses
 
     def move(self, member: int, a: float, b: float) -> None:
         """Make a candidate the blend."""
@@ -218,7 +222,7 @@ class Scored:
 
     def _loss(self, mixed: Values) -> float:
         self.calls += 1
-        score = self.judge.score(self.stack.frame(self.back(mixed), self.rows), self.keys)
+        score = self.judge.score(self.stack.frame(self.back(mixed.clip(*self.bounds)), self.rows), self.keys)
         return -score if self.judge.greater_is_better else score
 
 
@@ -266,7 +270,7 @@ def _fast(stack: Stack, judge: Truth) -> Maker | None:
             given = _given(values, truth, judge.args)
             return None if given is None else lambda folds: Sums(given, rows_of(folds), _sum_logs)
         case "auc":
-            return lambda folds: Areas(values, truth, rows_of(folds))
+            return lambda folds: Areas(values[:, rows_of(folds)], truth[rows_of(folds)])
         case "accuracy":
             rights = _rights(values, truth)
             return None if rights is None else lambda folds: Sums(rights, rows_of(folds), _sum_wrong)

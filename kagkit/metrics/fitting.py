@@ -219,7 +219,7 @@ class _Search:
         return self
 
     def _move(self, place: Place, within: Range) -> None:
-        """Try a grid across the range, then ever finer ones around the best; of equals take the middle one."""
+        """Try a grid across the range, then ever finer ones around the best; of equals the middle one."""
         low, high = _ends(within)
         step = (high - low) / POINTS
         points = np.linspace(low, high, POINTS + 1).tolist()
