@@ -32,7 +32,7 @@ class Losses(Protocol):
         """Start from a blend (n_members,), and say its loss."""
 
     def candidates(self, a: float, b: float, only: Chosen = None) -> Values:
-        """The losses (n_members,) of `a * blend + b * member`; of members that are not asked for any value."""
+        """The losses (n_members,) of `a * blend + b * member`, of those that are asked for."""
 
     def move(self, member: int, a: float, b: float) -> None:
         """Make a candidate the blend."""

@@ -101,7 +101,7 @@ def match_shares(
 
 
 def sharpen_shares(
-    predictions: pd.DataFrame, rows: pd.DataFrame, *, share: Annotated[PerColumn, Range(0, 1)]
+    predictions: pd.DataFrame, rows: pd.DataFrame, *, share: Annotated[PerColumn, Range(0.01, 0.99)]
 ) -> pd.DataFrame:
     """Raise probabilities to the power that makes their mean the wanted share; their order stays.
 
