@@ -18,7 +18,7 @@ from kagkit.judgement import blending
 from kagkit.judgement.blending import METHODS, Blend, Method, blend_members
 from kagkit.judgement.climbing import solve_least_squares
 from kagkit.judgement.losses import Scored, make_losses
-from kagkit.judgement.members import Member, stack_members
+from kagkit.judgement.stacking import Member, stack_members
 from kagkit.metrics.truth import Truth
 
 FITTED = ("hill_climbing", "least_squares", "direct")

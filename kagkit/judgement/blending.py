@@ -16,7 +16,7 @@ import pandas as pd
 from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
 from kagkit.judgement.climbing import Found, climb, solve_least_squares, try_moves
 from kagkit.judgement.losses import Summing, make_losses, mean_products
-from kagkit.judgement.members import Member, Stack, Values, stack_members, stack_tests
+from kagkit.judgement.stacking import Member, Stack, Values, stack_members, stack_tests
 from kagkit.metrics.truth import Judge, Truth
 
 LEAST_PROBABILITY = 1e-15
@@ -85,8 +85,8 @@ class Blend:
     @property
     def optimism(self) -> float:
         """How much better the in-sample score looks than the nested one: above 0, it flatters."""
-        gain = self.in_sample - self.nested
-        return gain if self.greater_is_better else -gain
+        better, worse = self.in_sample, self.nested
+        return better - worse if self.greater_is_better else worse - better
 
     def as_json(self) -> dict[str, Any]:
         """The blend without its predictions, as plain data for a record."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.judgement.losses import Losses
-from kagkit.judgement.members import Values
+from kagkit.judgement.stacking import Values
 
 PATIENCE = 10  # rounds of climbing that may bring next to nothing before it ends
 WORTH = 1e-5  # the gain of a round, as a share of the loss, that is worth going on for

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kagkit.judgement.members import Stack, Values
+from kagkit.judgement.stacking import Stack, Values
 from kagkit.metrics.truth import Judge, Truth
 
 BLOCK = 1 << 17  # numbers of a block that stays in the processor's cache

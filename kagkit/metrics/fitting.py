@@ -86,8 +86,8 @@ class Fit:
     @property
     def optimism(self) -> float:
         """How much better the in-sample score looks than the held-out one: above 0, it flatters."""
-        gain = self.in_sample - self.held_out
-        return gain if self.greater_is_better else -gain
+        better, worse = self.in_sample, self.held_out
+        return better - worse if self.greater_is_better else worse - better
 
 
 def row_by_row(make: Make) -> Make:

@@ -193,7 +193,7 @@ def assign_once(predictions: pd.DataFrame, rows: pd.DataFrame, *, group: str, in
     """
     from scipy.optimize import linear_sum_assignment
 
-    known = {str(name): rows.index.get_level_values(name) for name in rows.index.names if name is not None}
+    known = {str(name): rows.index.get_level_values(level) for level, name in enumerate(rows.index.names)}
     known |= {str(name): pd.Index(column) for name, column in rows.items()}
     if group not in known:
         hint = did_you_mean(group, list(known))

@@ -131,7 +131,8 @@ class Truth:
             target = table.columns[0]
             spelled = [str(column).removeprefix(f"{target}_") for column in columns]
             if set(labels) <= set(spelled):
-                return (labels[:, None] == np.array(spelled)).astype(np.float64)
+                indicators: NDArray[np.float64] = (labels[:, None] == np.array(spelled)).astype(np.float64)
+            return indicators
         return None
 
 

@@ -106,7 +106,8 @@ def stack_members(members: Sequence[Member], folds: pd.Series[Any]) -> Stack:
     names = key_names(held_out.index, *(member.oof.index for member in members))
     given = text_keys(held_out.index, names)
     numbers = held_out.to_numpy(np.int64)
-    order = np.lexsort([*(given.get_level_values(level) for level in reversed(range(len(names)))), numbers])
+    levels = [np.asarray(given.get_level_values(level)) for level in reversed(range(len(names)))]
+    order = np.lexsort([*levels, numbers])
     keys, columns = given[order], tuple(map(str, ordered[0].oof.columns))
     if len(np.unique(numbers)) < 2:
         found = f"rows in {len(np.unique(numbers))} folds"
