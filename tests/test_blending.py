@@ -284,7 +284,7 @@ def test_any_metric_can_be_climbed_on_and_the_bound_is_told() -> None:
     given, labels = chances(3, 60)
     truth = truth_of(labels.to_numpy(), "f1")
     blend = blend_members(
-        given, replace(truth, greater_is_better=True), folds_of(60), Method("direct", calls=40)
+        given, replace(truth, greater_is_better=True), folds_of(60), Method("direct", calls=20)
     )
     assert blend.stopped
     assert blend.in_sample >= float(blend.alone.max())

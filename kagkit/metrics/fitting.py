@@ -24,6 +24,7 @@ Make = Callable[..., pd.DataFrame]
 Place = tuple[str, Any]  # an argument, and where in it: a name, a place in a list, or None for all of it
 POINTS = 8  # steps of the first grid across a range
 HALVINGS = 4
+TABLES_KEPT = 128
 ROW_BY_ROW = "_kagkit_row_by_row"
 
 
@@ -138,9 +139,9 @@ def fit_args(
     folds = _folds_of(held_out)
     start = _start(make, names, dict(args or {}))
     ranges = _ranges(make, names, start)
-    fits = {fold: training_folds(sorted(set(folds)), fold) for fold in sorted(set(folds))}
     table = _Tables(make, held_out, folds)
-    whole = _Search(table, sorted(set(folds)), ranges, evaluations).done(start)
+    fits = {fold: training_folds(table.every, fold) for fold in table.every}
+    whole = _Search(table, table.every, ranges, evaluations).done(start)
     searches = {fold: _Search(table, others, ranges, evaluations) for fold, others in fits.items()}
     found = {fold: search.done(start) for fold, search in searches.items()}
     made = [table.made(found[fold].args, [fold]) for fold in fits]
@@ -149,7 +150,7 @@ def fit_args(
     return Fit(
         args=whole.args,
         fold_args={fold: each.args for fold, each in found.items()},
-        before=table.score(start, sorted(set(folds))),
+        before=table.score(start, table.every),
         in_sample=whole.score,
         held_out=judge.score(pd.concat(made), order),
         greater_is_better=judge.greater_is_better,
@@ -168,30 +169,36 @@ class _Tables:
 
     def __init__(self, make: Make, held_out: HeldOut, folds: pd.Series[Any]) -> None:
         self.make, self.held_out, self.folds = make, held_out, folds
+        self.every = sorted(set(folds))
+        self.rows: dict[tuple[int, ...], pd.DataFrame] = {}
         self.scores: dict[str, float] = {}
+        self.whole: dict[str, pd.DataFrame] = {}  # the latest tables of all rows, by arguments
 
     def made(self, args: Mapping[str, Any], folds: Sequence[int]) -> pd.DataFrame:
-        rows = self.held_out.rows[self.folds.isin(folds).to_numpy()]
-        return self.make(self.held_out.predictions, rows, **args)
+        """The table of some folds; of a function that goes row by row it is cut from that of all rows."""
+        rows = self._rows_of(folds)
+        if not hasattr(self.make, ROW_BY_ROW):
+            return self.make(self.held_out.predictions, rows, **args)
+        said = canonical_json(args)
+        if said not in self.whole:
+            if len(self.whole) >= TABLES_KEPT:
+                self.whole.pop(next(iter(self.whole)))
+            self.whole[said] = self.make(self.held_out.predictions, self._rows_of(self.every), **args)
+        return self.whole[said][self.folds.isin(folds).to_numpy()]
 
     def score(self, args: Mapping[str, Any], folds: Sequence[int]) -> float:
-        """The score on some folds; of a function that goes row by row on all sets of folds at once."""
-        said = canonical_json([args, list(folds)])
-        if said in self.scores:
-            return self.scores[said]
-        every = sorted(set(self.folds))
-        if not hasattr(self.make, ROW_BY_ROW):
-            self.scores[said] = self._judged(self.made(args, folds), folds)
-            return self.scores[said]
-        table = self.made(args, every)
-        for some in (every, *(training_folds(every, fold) for fold in every)):
-            part = table[self.folds.isin(some).to_numpy()]
-            self.scores[canonical_json([args, some])] = self._judged(part, some)
+        """The score on some folds."""
+        said = canonical_json([args, [int(fold) for fold in folds]])
+        if said not in self.scores:
+            keys = self._rows_of(folds).index
+            self.scores[said] = self.held_out.judge.score(self.made(args, folds), keys)
         return self.scores[said]
 
-    def _judged(self, table: pd.DataFrame, folds: Sequence[int]) -> float:
-        keys = self.held_out.rows.index[self.folds.isin(folds).to_numpy()]
-        return self.held_out.judge.score(table, keys)
+    def _rows_of(self, folds: Sequence[int]) -> pd.DataFrame:
+        chosen = tuple(folds)
+        if chosen not in self.rows:
+            self.rows[chosen] = self.held_out.rows[self.folds.isin(folds).to_numpy()]
+        return self.rows[chosen]
 
 
 @dataclass
