@@ -298,7 +298,7 @@ def test_columns_may_have_weights_of_their_own() -> None:
     truth = Truth(table, metrics.mcrmse, greater_is_better=False)
     for how in FITTED:
         blend = blend_members(given, truth, folds_of(60), Method(how, per_column=True))  # type: ignore[arg-type]
-        assert blend.weights.loc["a"].tolist() == pytest.approx([1, 0], abs=1e-3)
+        assert list(blend.weights.loc["a"]) == pytest.approx([1, 0], abs=1e-3)
         assert blend.nested == pytest.approx(0, abs=1e-3)
 
 

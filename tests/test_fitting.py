@@ -108,7 +108,7 @@ def test_the_triplet_is_found_on_masks(tmp_path: Path) -> None:
 
 def test_wanted_shares_are_found() -> None:
     held_out = labels(columns=2)
-    found = fit_args(match_shares, ["share"], held_out, {"share": 0.5})
+    found = fit_args(match_shares, ["share"], held_out, {"share": 0.5}, evaluations=20)
     assert found.args["share"] == pytest.approx(0.3, abs=0.15)
     chances = held_out.judge.table.clip(0.2, 0.8)  # type: ignore[attr-defined]
     sure = Truth(held_out.judge.table, metrics.log_loss, False, {"multilabel": True})  # type: ignore[attr-defined]
@@ -145,7 +145,7 @@ def test_any_function_of_ones_own_is_fitted_within_what_it_declares() -> None:
     truth = pd.DataFrame({"y": np.arange(20.0)}, index=keys)
     judge = Truth(truth, metrics.rmse, greater_is_better=False)
     held_out = HeldOut(truth / 2 + 0.25, truth, folds_of(20), judge)
-    found = fit_args(shift, {"times": Range(1, 8), "by": Range(-1, 1)}, held_out)
+    found = fit_args(shift, {"times": Range(1, 8), "by": Range(-1, 1)}, held_out, evaluations=80)
     assert found.args == {"times": 2, "by": -0.5}
     assert found.held_out == found.in_sample == pytest.approx(0)
 
