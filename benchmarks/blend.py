@@ -28,7 +28,7 @@ from kagkit.metrics import auc, log_loss, mae, rmse
 from kagkit.metrics.truth import Truth
 
 Values = NDArray[np.float64]
-FEW, SHORT = 30, 10_000
+FEW, SHORT = 12, 4_000
 MANY, LONG = 200, 100_000
 ROUNDS = 3
 LOOP_ROUNDS = 30
