@@ -92,7 +92,9 @@ def reproduce_run(
     with held(place):
         shadow = raise_shadow(workspace, run, level)
         again = None
-        for event in run_experiment(shadow, run.experiment, RunOptions(_choice(run, sample), gpus=gpus)):
+        fed_by = {parent["input"]: parent["run"] for parent in run.data["parents"]}
+        options = RunOptions(_choice(run, sample), gpus=gpus, inputs=fed_by)
+        for event in run_experiment(shadow, run.experiment, options):
             if isinstance(event, RunEnd):
                 again = event.run
             else:
