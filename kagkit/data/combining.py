@@ -59,7 +59,13 @@ def concatenate(path: Path, members: Sequence[Predictions]) -> Written:
     return write(path, chunks, keys, key_names=members[0].key_names)
 
 
-def combine(path: Path, members: Sequence[Predictions], how: str | Combiner) -> Written:
+def combine(
+    path: Path,
+    members: Sequence[Predictions],
+    how: str | Combiner,
+    *,
+    weights: Sequence[float] | None = None,
+) -> Written:
     """Make one prediction of several for the same rows, joined by key, chunk by chunk.
 
     The mean of a single member is the member as it is. Ranks and functions are taken of it all the same: OOF
@@ -72,10 +78,11 @@ def combine(path: Path, members: Sequence[Predictions], how: str | Combiner) -> 
             (whole numbers and truth values become floats). `rank_mean`: every scalar column becomes its rank
             divided by the member's rows, in (0, 1], ties sharing their mean rank; then the mean, in float64.
             Or a function of the members' tables, rows in one order, that returns a table with the same keys.
+        weights: How much each member counts, for a mean; each alike by default.
 
     Raises:
         DataError: Members differ in keys or columns, or hold what `how` cannot combine.
-        ManifestError: There is no such `how`.
+        ManifestError: There is no such `how`, or the weights are not one number of 0 or more for each member.
         RunError: A function's table has other keys or NaN, or the file cannot be written.
 
     References:
@@ -97,6 +104,7 @@ def combine(path: Path, members: Sequence[Predictions], how: str | Combiner) -> 
         raise ManifestError(
             "predictions cannot be combined", [Problem("combine", f"no way {how}", hint=hint)]
         )
+    shares = _shares(members, how, weights)
     as_it_is = len(members) == 1 and how == "mean"
     problems = _column_problems(members)
     if not problems and not as_it_is:
@@ -110,10 +118,25 @@ def combine(path: Path, members: Sequence[Predictions], how: str | Combiner) -> 
     if callable(how):
         output = how([member.frame(keys) for member in members])
     elif how == "rank_mean":
-        output = _means([_ranked(member) for member in members], keys)
+        output = _means([_ranked(member) for member in members], keys, shares)
     else:
-        output = _means(members, keys)
+        output = _means(members, keys, shares)
     return write(path, output, keys, key_names=members[0].key_names)
+
+
+def _shares(
+    members: Sequence[Predictions], how: str | Combiner, weights: Sequence[float] | None
+) -> list[float]:
+    """What each member's values are multiplied by in a mean, before the sum is divided."""
+    if weights is None:
+        return [1.0] * len(members)
+    given = [float(weight) for weight in weights]
+    fit = len(given) == len(members) and all(0 <= weight < np.inf for weight in given) and sum(given) > 0
+    if callable(how) or not fit:
+        found = "weights for a function" if callable(how) else f"{given}"
+        expected = f"{len(members)} numbers of 0 or more, not all 0, for a mean"
+        raise ManifestError("predictions cannot be combined", [Problem("weights", found, expected)])
+    return given
 
 
 def _column_problems(members: Sequence[Predictions]) -> list[Problem]:
@@ -190,19 +213,22 @@ def _ranked(member: Predictions) -> Predictions:
 
 
 def _means(
-    members: Sequence[Predictions], keys: pd.Index[Any]
+    members: Sequence[Predictions], keys: pd.Index[Any], shares: Sequence[float]
 ) -> Iterator[tuple[pd.Index[Any], dict[str, NDArray[Any]]]]:
     step = min(member.chunk_rows for member in members)
     for start in range(0, max(len(keys), 1), step):
         chunk = keys[start : start + step]
-        yield chunk, {name: _mean(members, name, chunk) for name in members[0].columns}
+        yield chunk, {name: _mean(members, name, chunk, shares) for name in members[0].columns}
 
 
-def _mean(members: Sequence[Predictions], column: str, keys: pd.Index[Any]) -> NDArray[Any]:
+def _mean(
+    members: Sequence[Predictions], column: str, keys: pd.Index[Any], shares: Sequence[float]
+) -> NDArray[Any]:
     """The mean of a column, summed in float64 and in the members' order."""
     like = members[0].array(column, keys[:0])
     total = np.zeros((len(keys), *like.shape[1:]))
-    for member in members:
-        total += member.array(column, keys).astype(np.float64)
-    mean: NDArray[Any] = total / len(members)
+    for member, share in zip(members, shares, strict=True):
+        if share:
+            total += share * member.array(column, keys).astype(np.float64)
+    mean: NDArray[Any] = total / sum(shares)
     return mean.astype(like.dtype if like.dtype.kind == "f" else np.result_type(like.dtype, np.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from kagkit.foundation.files import read_json, write_json
 
@@ -40,6 +41,7 @@ class AssemblySpec:
         accepted: Accepted code, by file.
         differs: Tasks that gave other bytes when they were done again.
         keeps: `weights` or `predictions`.
+        parents: The runs that fed it, as the record tells them.
         smoke: Whether it is a smoke run.
     """
 
@@ -54,6 +56,7 @@ class AssemblySpec:
     accepted: dict[str, str]
     differs: tuple[str, ...]
     keeps: str
+    parents: tuple[dict[str, Any], ...] = ()
     smoke: bool = False
 
 
@@ -66,4 +69,5 @@ def read_assembly(path: Path) -> AssemblySpec:
     """Read a spec that `write_assembly` wrote."""
     data = read_json(path)
     parts = tuple(Part(**{**part, "row_sets": tuple(part["row_sets"])}) for part in data["parts"])
-    return AssemblySpec(**{**data, "parts": parts, "differs": tuple(data["differs"])})
+    tuples = {name: tuple(data[name]) for name in ("differs", "parents")}
+    return AssemblySpec(**{**data, "parts": parts, **tuples})

@@ -270,7 +270,7 @@ class _Assembly:
                 }
                 for part, task in tasks
             ],
-            "parents": [],
+            "parents": list(spec.parents),
         }
 
     def _metric_code(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.errors import Problem, RunError
+from kagkit.runs.inputs import OOF, TEST
 from kagkit.runs.material import cached_material, data_paths, fold_members, rows_folder, scheme_of
 from kagkit.runs.spec import TaskSpec
 from kagkit.runs.store import Stored, read_task
@@ -16,10 +17,12 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kagkit.data.predictions import Predictions
     from kagkit.data.rows import DataPaths
 
 STAGE = 1
 RANKS = "ranks"
+TEST_PART = f"stage{STAGE}/test"
 
 
 class Handing:
@@ -60,7 +63,7 @@ class Handing:
         training = spec.kind == "train"
         part = _part_of(spec.row_sets[0]) if spec.kind == "predict" else spec.part
         rows = self._labelled_rows if training else None
-        facts = self._facts(training)
+        facts = self._facts(training) | {"inputs": self._fed(TEST if part == TEST_PART else OOF)}
         own = self.work
         if rank:
             own = rank_folder(self.work, rank)
@@ -70,7 +73,8 @@ class Handing:
 
     def predict_task(self, row_set: str) -> Task:
         """The task as `predict` sees it: no rows but those it is given, no training table."""
-        return Task(self.work / "events.jsonl", None, part=_part_of(row_set), **self._facts(training=False))
+        facts = self._facts(training=False) | {"inputs": self._fed(OOF if row_set == "valid" else TEST)}
+        return Task(self.work / "events.jsonl", None, part=_part_of(row_set), **facts)
 
     def part_rows(self) -> pd.DataFrame:
         """The rows of the part that `prepare` is for, without targets."""
@@ -103,6 +107,13 @@ class Handing:
             "checkpoint": self.work / "checkpoint",
         }
         return facts | ({"weights": self._folder(spec.weights)} if spec.weights else {})
+
+    def _fed(self, which: str) -> dict[str, Predictions]:
+        """What other runs predicted: held-out rows, or test rows."""
+        from kagkit.data.predictions import Predictions
+
+        files = {name: told[which] for name, told in self.spec.inputs.items() if which in told}
+        return {name: Predictions.open(self.workspace.root / told["path"]) for name, told in files.items()}
 
     def _main_data(self, training: bool) -> DataPaths:
         stage = self.competition.stages[str(STAGE)]

@@ -11,6 +11,7 @@ from kagkit.foundation.errors import KagkitError, ManifestError
 from kagkit.foundation.files import canonical_json, read_json_lines
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.choices import Planned
+from kagkit.runs.inputs import find_inputs
 from kagkit.runs.material import cached_material, rows_key
 from kagkit.runs.planner import Planner
 from kagkit.runs.record import Run, latest_run
@@ -65,7 +66,7 @@ def _keys(workspace: Workspace, manifest: str) -> Iterator[str]:
         raise ManifestError(f"data {', '.join(lacking)} never pinned")
     name = experiment.name
     previous = latest_run(workspace, name, complete=True) or latest_run(workspace, name)
-    planner = Planner(workspace, experiment, material, parts, previous)
+    planner = Planner(workspace, experiment, material, parts, previous, find_inputs(workspace, experiment))
     prepares = planner.prepares()
     yield from _whole(workspace, prepares)
     prepared = {str(planned.spec.part): planned.stored for planned in prepares if planned.stored}

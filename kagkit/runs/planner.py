@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -12,6 +12,7 @@ from kagkit.foundation.component import function_code
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of, file_sha256
 from kagkit.runs.choices import Choice, Planned
+from kagkit.runs.inputs import OOF, TEST, Input
 from kagkit.runs.material import Material
 from kagkit.runs.origins import digest_files
 from kagkit.runs.reasons import History
@@ -35,6 +36,7 @@ class Planner:
         material: Its rows and folds.
         versions: Digests of the parts of every source it uses: `{"stage1": {"train": …}}`.
         previous: Its latest run, to compare with.
+        inputs: The runs that feed it.
         choice: What the command line chose.
     """
 
@@ -43,6 +45,7 @@ class Planner:
     material: Material
     versions: Mapping[str, Mapping[str, str]]
     previous: Run | None
+    inputs: tuple[Input, ...] = ()
     choice: Choice = field(default_factory=Choice)
 
     @cached_property
@@ -133,6 +136,7 @@ class Planner:
             "format": [competition.submission_key, competition.submission.target, self.material.targets],
             "sample": file_sha256(root / stage.sample_submission) if stage.sample_submission else None,
             "accepted": self.accepted,
+            "inputs": [[each.name, each.plan_key] for each in self.inputs],
         }
 
     @cached_property
@@ -235,6 +239,7 @@ class Planner:
         ingredients |= {"determinism": manifest.determinism} | facts
         ingredients |= {f"args.{key}": value for taken in args.values() for key, value in taken.items()}
         ingredients |= {f"prepared {part}": stored.record.content for part, stored in prepared.items()}
+        ingredients |= self._fed(kind, more.get("row_sets", ()))
         ingredients |= {
             f"asset {name}": self._declared[asset.path] for name, asset in manifest.assets.items()
         }
@@ -259,6 +264,7 @@ class Planner:
             fold_set=manifest.folds.set,
             prepared={part: stored.folder.name for part, stored in prepared.items()},
             sources=tuple(source for source in manifest.data if source != "main"),
+            inputs={each.name: each.files for each in self.inputs if kind != "prepare"},
             assets={name: asset.path for name, asset in manifest.assets.items()},
             declared=self._declared,
             threads=manifest.resources.cpus,
@@ -271,6 +277,14 @@ class Planner:
             **more,
         )
         return self._keyed(spec)
+
+    def _fed(self, kind: Kind, row_sets: Sequence[str]) -> dict[str, Any]:
+        """What a task's inputs say: held-out predictions of training rows, predictions of test rows."""
+        if kind == "prepare":
+            return {}
+        wanted = [OOF] if kind == "train" or "valid" in row_sets else []
+        wanted += [TEST] if "test" in row_sets else []
+        return {f"inputs.{each.name}": [each.content(which) for which in wanted] for each in self.inputs}
 
     @cached_property
     def _declared(self) -> dict[str, str]:

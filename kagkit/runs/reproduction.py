@@ -85,7 +85,9 @@ def reproduce_run(
     with at_work(workspace), held(lock_of(shadow_folder(workspace, run, level))):
         shadow = raise_shadow(workspace, run, level)
         again = None
-        for event in run_experiment(shadow, run.experiment, RunOptions(_settle(choice, run), gpus=gpus)):
+        fed_by = {parent["input"]: parent["run"] for parent in run.data["parents"]}
+        options = RunOptions(_settle(choice, run), gpus=gpus, inputs=fed_by)
+        for event in run_experiment(shadow, run.experiment, options):
             if isinstance(event, RunEnd):
                 again = event.run
             else:

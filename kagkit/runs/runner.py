@@ -23,6 +23,7 @@ from kagkit.runs.events import (
     TaskStarted,
 )
 from kagkit.runs.failing import join_failures
+from kagkit.runs.inputs import find_inputs
 from kagkit.runs.material import Material, cached_material, rows_key
 from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
@@ -32,6 +33,7 @@ from kagkit.runs.record import Run, answers_plan, latest_run, run_of_plan
 from kagkit.runs.store import Stored
 from kagkit.runs.views import refresh_lock
 from kagkit.workspace.layout import Workspace
+from kagkit.workspace.lineage import order_upstream
 from kagkit.workspace.manifest import Experiment
 
 ASK_SECONDS = 600
@@ -46,6 +48,8 @@ class RunOptions:
         restart: Do everything again, and compare.
         dry_run: Only make the plan.
         gpus: Ids of the GPUs to use; those the machine shows where None.
+        inputs: By name, the runs to be fed by in place of those the manifest means now; what feeds it is not
+            run then.
         confirm: Asked before more than ten minutes of retraining, with the seconds; True goes on.
     """
 
@@ -54,6 +58,7 @@ class RunOptions:
     dry_run: bool = False
     gpus: tuple[str, ...] | None = None
     confirm: Callable[[float], bool] | None = None
+    inputs: Mapping[str, str] | None = None
 
 
 def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iterator[Event]:
@@ -73,8 +78,24 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
         RunError: A task failed; the others were finished first.
         ReproductionError: The latest run's record is damaged.
     """
+    experiment = workspace.experiment(name)
+    for upstream in order_upstream(workspace.root, experiment.name):
+        if options.inputs is None:
+            end = None
+            for event in _run_one(workspace, upstream, replace(options, choice=Choice(), restart=False)):
+                end = event
+                yield event
+            if isinstance(end, PlanMade) and end.expected:
+                yield Noted(f"{experiment.name}: planned once {upstream} is done")
+                return
+    yield from _run_one(workspace, experiment.name, options)
+
+
+def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[Event]:
+    """Do what is missing of one experiment; what feeds it is there."""
     began = time.monotonic()
     experiment = workspace.experiment(name)
+    inputs = find_inputs(workspace, experiment, options.inputs)
     origins = read_origins(workspace, experiment)
     sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
     pins = settle_data(workspace, sources)
@@ -88,7 +109,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
         if previous is not None:
             refuse_moved_folds(workspace, previous, experiment.manifest.folds.set)
         choice = replace(options.choice, restart=options.restart)
-        planner = Planner(workspace, experiment, material, pins.parts, previous, choice)
+        planner = Planner(workspace, experiment, material, pins.parts, previous, inputs, choice)
         yield from _Drive(planner, pins, bench, options, _Start(began, origins)).run()
 
 
@@ -298,6 +319,7 @@ class _Drive:
             accepted=planner.accepted,
             differs=tuple(sorted(self._outcome.differs)),
             keeps=planner.experiment.keeps,
+            parents=tuple(each.as_parent() for each in planner.inputs),
             smoke=planner.workspace.smoke,
         )
 

@@ -12,7 +12,7 @@ from kagkit.foundation.errors import Problem, ReproductionError
 from kagkit.foundation.files import link_or_copy, read_json, write_json
 from kagkit.runs.material import scheme_of
 from kagkit.runs.pinning import fold_table_then
-from kagkit.runs.record import Run, verify_run
+from kagkit.runs.record import Run, find_run, verify_run
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.runs.usable import competition_of, manifest_of
 from kagkit.workspace.competition import FILE
@@ -61,6 +61,7 @@ def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
         _copy_sources(run, shadow)
         _link_data(workspace, shadow, run)
         _copy_folds(workspace, shadow, run)
+        _link_parents(workspace, shadow, run)
         for stored in _taken_tasks(workspace, run, level):
             shutil.copytree(stored.folder, shadow.tasks / stored.folder.name, copy_function=_link)
         write_json(root / MARK, mark)
@@ -147,6 +148,20 @@ def _copy_folds(workspace: Workspace, shadow: Workspace, run: Run) -> None:
     target.write_bytes(then)
     if table.with_suffix(".json").exists():
         shutil.copyfile(table.with_suffix(".json"), target.with_suffix(".json"))
+
+
+def _link_parents(workspace: Workspace, shadow: Workspace, run: Run) -> None:
+    """The runs that fed it, as they are recorded."""
+    problems = []
+    for parent in run.data["parents"]:
+        fed = find_run(workspace, parent["run"])
+        problems += verify_run(fed)
+        if fed.data["plan_key"] != parent["plan_key"]:
+            problems.append(Problem(fed.name, "another run than the one that fed it", hint="bring that back"))
+        else:
+            shutil.copytree(fed.folder, shadow.runs / fed.experiment / fed.folder.name, copy_function=_link)
+    if problems:
+        raise ReproductionError(f"what fed {run.name} is not as it was recorded", problems)
 
 
 def _link(source: str, target: str) -> None:

@@ -34,6 +34,7 @@ class TaskSpec:
         weights: The folder of the train task whose weights are used, relative to the tasks' folder.
         prepared: Folders of prepare tasks by part, likewise.
         sources: Further data sources the recipe may read.
+        inputs: Predictions of other runs, by name and row set: path, and sha256 of the file.
         assets: Paths of assets, by name.
         declared: sha256 of the files that `code:` and `assets:` name, by path, when the plan was made.
         threads: Threads of the task.
@@ -64,6 +65,7 @@ class TaskSpec:
     weights: str | None = None
     prepared: dict[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    inputs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     assets: dict[str, str] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     threads: int = 1

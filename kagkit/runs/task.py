@@ -15,6 +15,7 @@ from kagkit.foundation.files import append_json_line, write_file
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kagkit.data.predictions import Predictions
     from kagkit.data.rows import DataPaths
 
 PROGRESS_SECONDS = 0.2
@@ -30,6 +31,8 @@ class Task:
         part: In `prepare` and `predict`: the part its rows are of, `stage1/train` or `stage1/test`.
         data: Paths by source; `data["main"].files` are the stage's.
         prepared: What `prepare` left, by part: `prepared["stage1/train"]` is a folder.
+        inputs: Predictions of the runs that feed this one, by name and then by key: in `train` held-out ones
+            of the training rows, in `predict` those of the rows it is given.
         assets: Files the manifest names, by name.
         threads: How many threads the task may use.
         device: `cpu` or `cuda:0`; other devices are hidden.
@@ -45,6 +48,7 @@ class Task:
     part: str | None
     data: Mapping[str, DataPaths]
     prepared: Mapping[str, Path]
+    inputs: Mapping[str, Predictions]
     assets: Mapping[str, Path]
     threads: int
     device: str

@@ -12,7 +12,14 @@ from typing import Any
 
 from kagkit.foundation.environment import device_name, fingerprint, library_builds
 from kagkit.foundation.errors import Problem, ReproductionError, RunError
-from kagkit.foundation.files import append_json_line, digest_of, held, told_when_unwritable, write_json
+from kagkit.foundation.files import (
+    append_json_line,
+    digest_of,
+    file_sha256,
+    held,
+    told_when_unwritable,
+    write_json,
+)
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
 from kagkit.runs.leavings import find_private, refuse_unkeepable
@@ -123,6 +130,7 @@ def _allowed(workspace: Workspace, spec: TaskSpec, source: Source, work: Path) -
         str(place.relative_to(root)) for place in (work, workspace.tasks, workspace.cache, root / "folds")
     }
     places.update(source.imports.local)
+    places.update(told["path"] for files in spec.inputs.values() for told in files.values())
     places.update(spec.declared)
     stage = competition.stages["1"]
     places.update(stage.files)
@@ -138,6 +146,12 @@ def _packages(source: Source) -> tuple[str, ...]:
 
 def _verify_inputs(handing: Handing) -> None:
     problems = [problem for stored in handing.inputs() for problem in verify_task(stored)]
+    for files in handing.spec.inputs.values():
+        for told in files.values():
+            path = handing.workspace.root / told["path"]
+            if not path.is_file() or file_sha256(path) != told["sha256"]:
+                found = "its bytes changed" if path.is_file() else "missing"
+                problems.append(Problem(told["path"], found, check="integrity"))
     if problems:
         raise ReproductionError("what this task builds on is damaged", problems)
 

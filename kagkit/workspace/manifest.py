@@ -20,6 +20,7 @@ from kagkit.workspace.competition import (
     line_of,
     refuse_other_formats,
 )
+from kagkit.workspace.lineage import input_problems
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
 
@@ -125,6 +126,7 @@ class Manifest:
         fit: `folds` holds each fold out; `full` fits on all rows, which gives no CV; `both` takes the CV from
             the folds and the test from the fits on all rows.
         data: Sources: `main` is the competition's own, others by their name in competition.yaml.
+        inputs: Runs that feed this one, by name: `exp003` for its latest run, or `exp003/2`.
         code: Further files that decide the outcome: a changed one trains again.
         assets: Files the recipe gets as `task.assets`, by name.
         combine: How seeds and folds become one prediction: `mean`, `rank_mean` or `module:function(tables)`.
@@ -148,6 +150,7 @@ class Manifest:
     folds: FoldChoice = FoldChoice()
     fit: Literal["folds", "full", "both"] = "folds"
     data: tuple[str, ...] = ("main",)
+    inputs: dict[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     assets: dict[str, Asset] = field(default_factory=dict)
     combine: str = "mean"
@@ -320,6 +323,7 @@ def _problems(root: Path, manifest: Manifest, where: Where, competition: Competi
         yield from path_problems(root, asset.path, where(f"assets.{asset_name}"))
     for file in manifest.code:
         yield from path_problems(root, file, where("code"))
+    yield from input_problems(root, manifest.inputs, where)
     yield from _resource_problems(manifest.resources, where("resources"))
     yield from _function_problems(root, manifest, where)
 

@@ -1,0 +1,111 @@
+"""Find the runs that feed an experiment, and prove that their held-out predictions are held out here, too."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kagkit.foundation.errors import DataError, ManifestError, Problem, counted, samples
+from kagkit.runs.record import Run, find_run
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import Experiment
+
+OOF, TEST = "oof", "test"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A run that feeds an experiment.
+
+    Attributes:
+        name: What the manifest calls it.
+        run: The run: `exp003/2`.
+        plan_key: The key of that run.
+        files: Its predictions, `oof` and `test`, those that it has: path relative to the workspace, the
+            file's digest, and the content's.
+    """
+
+    name: str
+    run: str
+    plan_key: str
+    files: dict[str, dict[str, str]]
+
+    def content(self, which: str) -> str | None:
+        """The digest of what its predictions say; None where it has none."""
+        return self.files[which]["content_sha256"] if which in self.files else None
+
+    def as_parent(self) -> dict[str, Any]:
+        """What the record of the fed run says of it."""
+        contents = {which: told["content_sha256"] for which, told in self.files.items()}
+        return {"input": self.name, "run": self.run, "plan_key": self.plan_key, **contents}
+
+
+def find_inputs(
+    workspace: Workspace, experiment: Experiment, pinned: Mapping[str, str] | None = None
+) -> tuple[Input, ...]:
+    """The runs behind an experiment's inputs.
+
+    Args:
+        workspace: The workspace.
+        experiment: The experiment.
+        pinned: By name, the run to take in place of the one the manifest means now.
+
+    Raises:
+        ManifestError: A run is not there, is partial, or has no predictions.
+        DataError: Its folds are others: a row held out there would not be held out here.
+        ReproductionError: A record is damaged.
+    """
+    found = []
+    for name, reference in experiment.manifest.inputs.items():
+        run = find_run(workspace, (pinned or {}).get(name, reference))
+        _refuse_unfit(experiment, name, run)
+        _refuse_other_folds(workspace, experiment, name, run)
+        folder = run.folder.relative_to(workspace.root)
+        files = {
+            which: {
+                "path": (folder / run.data[which]["file"]).as_posix(),
+                "sha256": run.data[which]["sha256"],
+                "content_sha256": run.data[which]["content_sha256"],
+            }
+            for which in (OOF, TEST)
+            if run.data[which]
+        }
+        found.append(Input(name, run.name, run.data["plan_key"], files))
+    return tuple(found)
+
+
+def _refuse_unfit(experiment: Experiment, name: str, run: Run) -> None:
+    where = f"{experiment.path.name}: inputs.{name}"
+    hint = f"kagkit run {run.experiment}"
+    if not run.complete:
+        raise ManifestError(f"{run.name} feeds nothing", [Problem(where, "a partial run", hint=hint)])
+    if not run.data[OOF]:
+        found = "it has no out-of-fold predictions: it was fitted on all rows"
+        raise ManifestError(f"{run.name} feeds nothing", [Problem(where, found, hint="fit: folds, or both")])
+
+
+def _refuse_other_folds(workspace: Workspace, experiment: Experiment, name: str, run: Run) -> None:
+    """A key that sits in two folds was trained on there by what must not have seen it here."""
+    own, theirs = experiment.manifest.folds.set, run.data["fold_set"]["name"]
+    if own == theirs:
+        return
+    key = workspace.competition.rows.key
+    here, there = (_fold_of(workspace.fold_file(fold_set), key) for fold_set in (own, theirs))
+    moved = [row for row in here.keys() & there.keys() if here[row] != there[row]]
+    if moved:
+        found = f"{counted(len(moved), 'row')} in another fold of {theirs}: {samples(sorted(moved))}"
+        problem = Problem(
+            f"{experiment.path.name}: inputs.{name}",
+            f"{run.name} is on the folds {theirs}, {found}",
+            f"the folds {own}",
+            f"give {run.experiment} the folds {own}, or this one {theirs}",
+        )
+        raise DataError("what feeds this experiment has seen rows that are held out here", [problem])
+
+
+def _fold_of(table: Path, key: tuple[str, ...]) -> dict[str, str]:
+    with table.open(newline="", encoding="utf-8") as stream:
+        return {"_".join(row[name] for name in key): row["fold"] for row in csv.DictReader(stream)}

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.flows.test_damage import flip_a_bit
+from tests.terminal import edit, kagkit, newest_run, plan, record, run
+from tests.toy import make_workspace, write_manifest, write_recipe
+
+FOLDS = {"main": {"n": 2}, "other": {"n": 2, "seed": 1}}
+GATE = '''"""Trust the mean where the experiment that feeds this one says so."""
+
+import json
+
+import numpy as np
+
+
+def train(task, *, least=0.5):
+    fed = task.inputs["clf"].frame(task.train_rows.index)["label"]
+    held_out = task.inputs["clf"].frame(task.valid_rows.index)["label"]
+    told = {"rows": len(fed), "held_out": len(held_out), "share": float(np.mean(fed))}
+    (task.out / "told.json").write_text(json.dumps(told))
+
+
+def predict(task, model, rows, *, high=0.9):
+    fed = task.inputs["clf"].frame(rows.index)["label"]
+    return (fed * high).to_frame("label")
+'''
+
+
+@pytest.fixture(scope="module")
+def fed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose final.yaml is fed by exp001, and both have run; for copying only."""
+    root = make_workspace(tmp_path_factory.mktemp("fed") / "toy", folds=FOLDS)
+    write_recipe(root, "gate.py", GATE)
+    write_manifest(root, "final", recipe="gate.py", inputs={"clf": "exp001"})
+    kagkit(root, "run", "final")
+    return root
+
+
+@pytest.fixture
+def toy(fed: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(fed, tmp_path / "toy")
+
+
+def parents(root: Path) -> list[str]:
+    return [parent["run"] for parent in record(root, "final")["parents"]]
+
+
+def test_what_is_missing_upstream_is_run_first_and_named_as_parent(toy: Path) -> None:
+    assert newest_run(toy, "exp001").is_dir()
+    (parent,) = record(toy, "final")["parents"]
+    told = record(toy, "exp001")
+    assert (parent["input"], parent["run"], parent["plan_key"]) == ("clf", "exp001/1", told["plan_key"])
+    assert (parent["oof"], parent["test"]) == (told["oof"]["content_sha256"], told["test"]["content_sha256"])
+    assert record(toy, "final")["cv"] == told["cv"]
+    assert plan(toy, "final") == {}
+
+
+def test_another_outcome_upstream_makes_what_it_feeds_stale_by_name(toy: Path) -> None:
+    write_manifest(toy, args={"shift": 0.5})
+    run(toy)
+    todo = plan(toy, "final")
+    assert set(todo.values()) == {"changed: inputs.clf"}
+    run(toy, "final")
+    assert parents(toy) == ["exp001/2"]
+
+
+def test_a_run_that_is_named_stays_the_one_whatever_comes_later(toy: Path) -> None:
+    write_manifest(toy, args={"shift": 0.5})
+    write_manifest(toy, "final", recipe="gate.py", inputs={"clf": "exp001/1"})
+    assert plan(toy, "final") == {}
+    assert len(list((toy / "runs/exp001").iterdir())) == 1
+
+
+def test_an_argument_of_the_fed_one_alone_trains_nothing_upstream(toy: Path) -> None:
+    write_manifest(toy, "final", recipe="gate.py", inputs={"clf": "exp001"}, args={"high": 0.8})
+    assert set(plan(toy, "final").values()) == {"changed: args.high"}
+
+
+@pytest.mark.parametrize("level", ["predictions", "weights", "scratch"])
+def test_a_fed_run_is_reproduced_with_what_fed_it(toy: Path, level: str) -> None:
+    write_manifest(toy, args={"shift": 0.5})
+    run(toy)
+    told = kagkit(toy, "reproduce", "final", "--level", level, "--json").json
+    assert (told["verdict"], told["tier"]) == ("identical", "exact")
+
+
+def test_folds_that_were_drawn_again_are_refused_with_the_rows_that_moved(toy: Path) -> None:
+    write_manifest(toy, "exp001", folds="other")
+    ended = kagkit(toy, "run", "final", code=3)
+    assert "exp001/2 is on the folds other" in ended.err
+    assert "rows in another fold of other: id_0" in ended.err
+
+
+def test_a_circle_and_a_name_of_nothing_are_told(toy: Path) -> None:
+    write_manifest(toy, inputs={"all": "final"})
+    told = kagkit(toy, "run", "final", code=2).err
+    assert "experiments feed each other" in told
+    assert "exp001 → final → exp001" in told or "final → exp001 → final" in told
+    write_manifest(toy, inputs={"all": "finall"})
+    told = kagkit(toy, "check", "exp001.yaml", code=2).err
+    assert "inputs.all: no experiment finall" in told
+    assert "did you mean final?" in told
+
+
+@pytest.mark.parametrize("file", ["oof.arrow", "test.arrow"])
+def test_a_flipped_bit_in_what_feeds_is_found_before_it_is_used(toy: Path, file: str) -> None:
+    flip_a_bit(newest_run(toy, "exp001") / file)
+    edit(toy / "gate.py", "fed * high", "high * fed")
+    ended = kagkit(toy, "run", "final", code=7)
+    assert f"{file}: its bytes changed" in ended.err
+
+
+def test_a_damaged_run_is_told_with_what_it_fed(toy: Path) -> None:
+    flip_a_bit(newest_run(toy, "exp001") / "oof.arrow")
+    told = kagkit(toy, "check", "exp001/1", code=7).err
+    assert "exp001/1: final/1 rest on it" in told
+
+
+def test_a_partial_run_feeds_nothing(toy: Path) -> None:
+    shutil.rmtree(toy / "runs/exp001")
+    run(toy, "exp001", "--folds", "0")
+    write_manifest(toy, "final", recipe="gate.py", inputs={"clf": "exp001/1"})
+    assert "a partial run" in kagkit(toy, "run", "final", code=2).err
+
+
+def test_clean_keeps_what_feeds_and_what_is_fed(toy: Path) -> None:
+    kagkit(toy, "clean", "-y")
+    assert plan(toy, "final") == {}
+
+
+def test_a_dry_run_says_what_comes_first(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path, folds=FOLDS)
+    write_recipe(root, "gate.py", GATE)
+    write_manifest(root, "final", recipe="gate.py", inputs={"clf": "exp001"})
+    told = kagkit(root, "run", "final", "--dry-run").err
+    assert "exp001: 6 tasks to do" in told
+    assert "final: planned once exp001 is done" in told
