@@ -123,6 +123,20 @@ class Study:
         return [found[number] for number in sorted(found)]
 
 
+def needed_tasks(study: Study) -> set[str]:
+    """The keys of the tasks that a study still needs: those of its best trial, and of the one it is at.
+
+    Of the other trials the scores are kept, and these are in the ledger.
+
+    Raises:
+        DataError: The study is damaged.
+    """
+    trials, greater = study.trials(), bool(study.about["metric"]["greater_is_better"])
+    needed = [trial for trial in trials if trial.state == RUNNING]
+    best = best_trial(trials, greater=greater)
+    return {key for trial in (*needed, *([best] if best else [])) for key in trial.tasks}
+
+
 def studies_folder(workspace: Workspace) -> Path:
     """Where studies are kept: they cannot be made again from anything."""
     return workspace.runs / ".tune"
