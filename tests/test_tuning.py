@@ -305,4 +305,4 @@ def test_a_damaged_ledger_is_told(tmp_path: Path, line: str) -> None:
 def test_a_study_of_another_format_is_told(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text('{"kagkit": 2}')
     with pytest.raises(DataError, match="format 2; expected format 1"):
-        print(Study(tmp_path).about)
+        needed_tasks(Study(tmp_path))
