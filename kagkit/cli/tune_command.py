@@ -66,12 +66,13 @@ def _lines(event: TuneEvent) -> list[str]:
 
 def _trial_line(event: TrialEnded) -> str:
     from kagkit.cli.drawing import duration, number
+    from kagkit.foundation.errors import counted
 
     trial, best = event.trial, event.best
     if trial.state == "failed":
         outcome = f"failed: {trial.why.splitlines()[0]}"
     elif trial.state == "pruned":
-        outcome = f"pruned after {len(trial.folds)} of its folds"
+        outcome = f"pruned after {counted(len(trial.folds), 'fold')}"
     else:
         outcome = f"CV {number(trial.cv)}"
     told = "" if best is None else f"; best {number(best.cv)}, trial {best.number}"
@@ -99,7 +100,7 @@ def _ending(end: Tuned) -> list[str]:
     if end.optimism is None:
         lines.append("the best of many looks better than it is; how much cannot be said from these")
     else:
-        lines.append(f"optimism {end.optimism:+.5f}: so much better than it is the best of them looks")
+        lines.append(f"optimism {end.optimism:+.5f}: how much better than it is the best of them may look")
     if not end.best.is_first:
         lines.append(f"{end.manifest}{'' if end.written else ' says so already'}")
         lines += ["next:", f"  kagkit run {end.manifest.removesuffix('.yaml')}"]
