@@ -31,6 +31,7 @@ class Trial:
         tasks: The keys of its tasks.
         seconds: How long it took.
         why: Why it failed.
+        time: When it last began or ended, in seconds since 1970.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Trial:
     tasks: tuple[str, ...] = ()
     seconds: float = 0.0
     why: str = ""
+    time: float = 0.0
 
     @property
     def is_first(self) -> bool:
@@ -113,7 +115,7 @@ class Study:
         found: dict[int, Trial] = {}
         for line in read_json_lines(self.ledger):
             try:
-                facts = {name: value for name, value in line.items() if name not in ("trial", "time")}
+                facts = {name: value for name, value in line.items() if name != "trial"}
                 facts |= {name: tuple(facts[name]) for name in ("folds", "tasks") if name in facts}
                 number = line["trial"]
                 found[number] = replace(found[number], **facts) if number in found else Trial(number, **facts)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import prod
@@ -26,21 +25,18 @@ from kagkit.runs.record import latest_run
 from kagkit.runs.runner import ready_material
 from kagkit.runs.suggestion import refuse_without_optuna, suggest
 from kagkit.runs.trials import (
-    DONE,
     FAILED,
-    PRUNED,
     RUNNING,
     Study,
     Trial,
     best_trial,
-    find_optimism,
     may_stop,
     studies_folder,
 )
 from kagkit.runs.trying import TrialDrive, with_values
+from kagkit.runs.tuned import Tuned, end_of_search
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment
-from kagkit.workspace.parentage import derive
 from kagkit.workspace.search import Search, starting_values
 
 FAILURES = 3  # in a row: then it is no bad luck of the arguments
@@ -73,41 +69,6 @@ class TrialEnded:
     total: int
     best: Trial | None
     seconds_left: float
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """How a search ended.
-
-    Attributes:
-        experiment: Its name.
-        trials: All trials of the study.
-        best: The best of them.
-        manifest: The manifest that says it: the experiment's own where nothing was better.
-        written: Whether that manifest was written now.
-        optimism: How much the best flatters; None where that cannot be said.
-        seconds: How long this command took.
-    """
-
-    experiment: str
-    trials: tuple[Trial, ...]
-    best: Trial
-    manifest: str
-    written: bool
-    optimism: float | None
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """The facts as plain data."""
-        counts = {state: sum(t.state == state for t in self.trials) for state in (DONE, PRUNED, FAILED)}
-        best = {"cv": self.best.cv, "args": self.best.args, "manifest": self.manifest}
-        return {
-            "experiment": self.experiment,
-            "trials": counts,
-            "best": best,
-            "optimism": self.optimism,
-            "seconds": round(self.seconds, 3),
-        }
 
 
 TuneEvent = Event | TrialBegan | TrialEnded | Tuned
@@ -169,7 +130,7 @@ def tune_experiment(workspace: Workspace, name: str, options: TuneOptions) -> It
         study.begin({"experiment": experiment.name, "key": study.folder.name, "metric": metric})
         searching = _Searching(workspace, experiment, search, study, _Given(material, pins, origins))
         yield from searching.run(bench, began)
-        yield _ending(workspace, experiment, study, options, began)
+        yield end_of_search(workspace, experiment, study, options.name, began)
 
 
 @contextmanager
@@ -320,45 +281,3 @@ class _Searching:
 
 def _now() -> float:
     return round(time.time(), 3)
-
-
-def _ending(
-    workspace: Workspace, experiment: Experiment, study: Study, options: TuneOptions, began: float
-) -> Tuned:
-    greater = workspace.competition.metric.greater_is_better
-    trials = study.trials()
-    best = best_trial(trials, greater=greater)
-    if best is None:
-        raise RunError(f"no trial of {experiment.name} is finished")
-    manifest, written = experiment.path.name, False
-    if not best.is_first:
-        manifest, written = _write_best(workspace, experiment, best, options.name)
-    return Tuned(
-        experiment.name,
-        tuple(trials),
-        best,
-        manifest,
-        written,
-        find_optimism(trials, greater=greater),
-        time.monotonic() - began,
-    )
-
-
-def _write_best(
-    workspace: Workspace, experiment: Experiment, best: Trial, name: str | None
-) -> tuple[str, bool]:
-    """Write the best as a manifest under the first name that is free, unless one there says the same."""
-    wanted = with_values(experiment, best.args).manifest
-    stem = (name or f"{experiment.name}-tuned").removesuffix(".yaml")
-    count = 1
-    while True:
-        own = stem if count == 1 else f"{stem}-{count}"
-        path = workspace.root / f"{own}.yaml"
-        if not path.exists():
-            settings = [f"{key}={json.dumps(value)}" for key, value in best.args.items()]
-            return derive(workspace, own, experiment.name, settings).path.name, True
-        with suppress(KagkitError):
-            there = workspace.experiment(own).manifest
-            if replace(there, note=wanted.note, parent=wanted.parent, search=wanted.search) == wanted:
-                return path.name, False
-        count += 1
