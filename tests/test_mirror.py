@@ -56,13 +56,9 @@ def ids(client: Any) -> dict[str, str]:
 
 def test_a_search_is_shown_as_one_run_with_its_trials_below_it(workspace: Workspace, client: Any) -> None:
     study = Study(workspace.runs / ".tune/exp001/0a1b2c3d")
-    study.begin(
-        {"experiment": "exp001", "metric": {"score": "kagkit.metrics:mae", "greater_is_better": False}}
-    )
-    scores = [
-        {"seed": 0, "fold": 0, "score": 0.5, "rows": 9},
-        {"seed": 0, "fold": 1, "score": None, "rows": 9},
-    ]
+    metric = {"score": "kagkit.metrics:mae", "greater_is_better": False}
+    study.begin({"experiment": "exp001", "metric": metric})
+    scores = [{"seed": 0, "fold": fold, "score": score} for fold, score in enumerate((0.5, None))]
     study.note(1, state="running", args={"args.shift": 0.1}, time=10.0)
     study.note(1, state="done", cv=0.5, folds=scores, seconds=2.0, time=12.0)
     study.note(2, state="running", args={"args.shift": 0.2}, time=12.0)

@@ -119,7 +119,7 @@ def test_an_empty_search_is_refused(root: Path) -> None:
 
 
 def test_a_search_starts_from_what_the_manifest_or_the_source_says(root: Path) -> None:
-    args = {name: {"choices": ["a", "b"]} for name in ("kind",)} | {"lr": {"low": 1e-4, "high": 1e-2}}
+    args: dict[str, Any] = {"kind": {"choices": ["a", "b"]}, "lr": {"low": 1e-4, "high": 1e-2}}
     args |= {"wide": {"choices": [1, 2]}, "depth": {"low": 2, "high": 8}}
     top = {"top": {"low": 0.1, "high": 0.9}, "area": {"low": 1, "high": 99}}
     search = {"args": args, "submission": top}
@@ -142,7 +142,7 @@ def test_a_command_is_searched_by_its_placeholders(root: Path) -> None:
     (root / "fit.py").write_text("")
     line = "python fit.py {train_rows} {out} {lr}"
     command = {"train": line, "predict": "python fit.py {rows} {weights} {out}"}
-    lines = {"recipe": None, "command": command, "args": {"lr": 0.1}}
+    lines: dict[str, Any] = {"recipe": None, "command": command, "args": {"lr": 0.1}}
     write_manifest(root, **lines, search={"args": {"lr": {"low": 0.1, "high": 1.0}}})
     assert Workspace(root).experiment("exp001").manifest.search is not None
     write_manifest(root, **lines, search={"args": {"rl": {"low": 0.1, "high": 1.0}}})

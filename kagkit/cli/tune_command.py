@@ -11,7 +11,8 @@ from kagkit.cli.options import command
 
 if TYPE_CHECKING:
     from kagkit.runs.trials import Trial
-    from kagkit.runs.tuning import TrialEnded, Tuned, TuneEvent
+    from kagkit.runs.tuned import Tuned
+    from kagkit.runs.tuning import TrialEnded, TuneEvent
 
 EXAMPLES = """
 kagkit tune exp001                   # the trials its search: block asks for, what is missing of them
@@ -31,7 +32,8 @@ def tune(experiment: str, name: str | None, gpus: str | None, as_json: bool) -> 
     it: finished folds are reused. The best is written as a new manifest; nothing is overwritten.
     """
     from kagkit.cli.drawing import emit_json
-    from kagkit.runs.tuning import Tuned, TuneOptions, tune_experiment
+    from kagkit.runs.tuned import Tuned
+    from kagkit.runs.tuning import TuneOptions, tune_experiment
     from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
 
@@ -51,7 +53,8 @@ def tune(experiment: str, name: str | None, gpus: str | None, as_json: bool) -> 
 def _lines(event: TuneEvent) -> list[str]:
     """What is said of an event; nothing of single tasks."""
     from kagkit.runs.events import Noted, TaskWaiting
-    from kagkit.runs.tuning import TrialBegan, TrialEnded, Tuned
+    from kagkit.runs.tuned import Tuned
+    from kagkit.runs.tuning import TrialBegan, TrialEnded
 
     if isinstance(event, Noted):
         return [event.text]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,11 @@ def trained(shop: Workshop) -> Counter[Any]:
     return Counter((note["shift"], note["fold"]) for note in shop.notes("trained"))
 
 
+def _has_trained(shop: Workshop, count: int) -> bool:
+    """Whether so many trainings have begun, and one more."""
+    return len(shop.notes("train")) > count
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workshop, dict[str, Any]]]:
     """A search that nothing disturbs, and what it said; for reading only."""
@@ -108,11 +114,11 @@ def test_a_search_that_is_killed_ends_as_if_nothing_had_been_and_does_no_task_tw
     with open_shop(tmp_path / "elsewhere" / "toy", pause=0.1) as shop:
         for count in (1, 5):
             process = shop.start("tune", "exp001")
-            wait_for(lambda seen=count: len(shop.notes("train")) > seen, "some trainings")
+            wait_for(partial(_has_trained, shop, count), "some trainings")
             shop.kill(process.pid, *shop.living())
             process.communicate()
         process = shop.start("tune", "exp001")
-        wait_for(lambda: len(shop.notes("train")) > 8, "more trainings")
+        wait_for(partial(_has_trained, shop, 8), "more trainings")
         process.send_signal(signal.SIGINT)
         assert "run the same command to go on" in end_of(process, 130)
         facts = tune(shop)
