@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kagkit.foundation.files import held
+from kagkit.foundation.files import held, read_json
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.trials import Study, Trial, all_studies
 from kagkit.workspace.layout import Workspace
@@ -58,7 +58,7 @@ SHIFT = {"low": -2.0, "high": 2.0}
 
 def open_shop(root: Path, *, pause: float = 0.0, **manifest: Any) -> Workshop:
     """A workspace of two folds; exp001 searches the shift of its recipe."""
-    search = {"trials": TRIALS, "args": {"shift": SHIFT}}
+    search = {"trials": TRIALS, "seed": 4, "args": {"shift": SHIFT}}
     shop = Workshop.open(root, pause=pause, recipe=RECIPE, **({"search": search} | manifest))
     write_competition(root, folds={"main": {"scheme": "stratified", "n": 2}})
     (root / "cuts.py").write_text(CUT)
@@ -91,6 +91,12 @@ def _has_trained(shop: Workshop, count: int) -> bool:
     return len(shop.notes("train")) > count
 
 
+def finished(shop: Workshop) -> set[tuple[float, int]]:
+    """The trainings whose tasks are finished."""
+    specs = [read_json(folder / "spec.json") for folder in shop.tasks()]
+    return {(spec["args"]["train"].get("shift", 0.0), spec["fold"]) for spec in specs}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workshop, dict[str, Any]]]:
     """A search that nothing disturbs, and what it said; for reading only."""
@@ -111,20 +117,25 @@ def test_a_search_that_is_killed_ends_as_if_nothing_had_been_and_does_no_task_tw
     undisturbed: tuple[Workshop, dict[str, Any]], tmp_path: Path
 ) -> None:
     wanted, said = undisturbed
+    stops: list[tuple[int, set[Any]]] = []
     with open_shop(tmp_path / "elsewhere" / "toy", pause=0.1) as shop:
         for count in (1, 5):
             process = shop.start("tune", "exp001")
             wait_for(partial(_has_trained, shop, count), "some trainings")
             shop.kill(process.pid, *shop.living())
             process.communicate()
+            stops.append((len(shop.notes("train")), finished(shop)))
         process = shop.start("tune", "exp001")
         wait_for(partial(_has_trained, shop, 8), "more trainings")
         process.send_signal(signal.SIGINT)
         assert "run the same command to go on" in end_of(process, 130)
+        stops.append((len(shop.notes("train")), finished(shop)))
         facts = tune(shop)
         assert told(study_of(shop).trials()) == told(study_of(wanted).trials())
         assert facts["best"] == said["best"]
-        assert set(trained(shop).values()) == {1}
+        for count, tasks in stops:
+            assert not tasks & {(note["shift"], note["fold"]) for note in shop.notes("train")[count:]}
+        assert stops[0][1] < stops[1][1] < stops[2][1]
         assert not shop.living()
 
 
