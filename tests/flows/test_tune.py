@@ -57,9 +57,10 @@ SHIFT = {"low": -2.0, "high": 2.0}
 
 
 def open_shop(root: Path, *, pause: float = 0.0, **manifest: Any) -> Workshop:
-    """A workspace of two folds; exp001 searches the shift of its recipe."""
+    """A workspace of two folds; exp001 starts from a poor shift of its recipe."""
     search = {"trials": TRIALS, "seed": 4, "args": {"shift": SHIFT}}
-    shop = Workshop.open(root, pause=pause, recipe=RECIPE, **({"search": search} | manifest))
+    manifest = manifest if "search" in manifest else {"search": search, "args": {"shift": 1.5}} | manifest
+    shop = Workshop.open(root, pause=pause, recipe=RECIPE, **manifest)
     write_competition(root, folds={"main": {"scheme": "stratified", "n": 2}})
     (root / "cuts.py").write_text(CUT)
     return shop
