@@ -26,6 +26,7 @@ from kagkit.workspace.commandlines import Command
 from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, Stage, SubmissionFormat
 from kagkit.workspace.manifest import Asset, FoldChoice, Making, Manifest, Resources, Saving
 from kagkit.workspace.schemes import Scheme
+from kagkit.workspace.search import Search, Span
 from tests.floors import ROOT
 
 DOCS = ROOT / "docs"
@@ -51,6 +52,8 @@ SECTIONS: dict[Any, str] = {
     Asset: "assets",
     Resources: "resources",
     Saving: "save",
+    Search: "search",
+    Span: "spans",
 }
 # The same for host.yaml and host.md.
 HOST_SECTIONS: dict[Any, str] = {

@@ -43,6 +43,7 @@ HOMES = {
     "requests": Homes(("host/",)),
     "starlette": Homes(("host/server.py",)),
     "uvicorn": Homes(("host/server.py",), ("tracking/server.py",)),
+    "optuna": Homes((), ("runs/suggestion.py",)),
     "ray": Homes(("engine/ray_engine.py",)),
     "torch": _TENSORS,
     "lightgbm": _TENSORS,

@@ -12,6 +12,7 @@ import pytest
 from kagkit.foundation.errors import RunError
 from kagkit.foundation.files import read_json, write_json
 from kagkit.runs.record import run_folders, seal_record
+from kagkit.runs.trials import Study
 from kagkit.tracking.database import folder_of
 from kagkit.tracking.mirror import Synced, sync_runs
 from kagkit.tracking.store import opened
@@ -51,6 +52,35 @@ def ids(client: Any) -> dict[str, str]:
 
 
 # --- what is shown ---
+
+
+def test_a_search_is_shown_as_one_run_with_its_trials_below_it(workspace: Workspace, client: Any) -> None:
+    study = Study(workspace.runs / ".tune/exp001/0a1b2c3d")
+    metric = {"score": "kagkit.metrics:mae", "greater_is_better": False}
+    study.begin({"experiment": "exp001", "metric": metric})
+    scores = [{"seed": 0, "fold": fold, "score": score} for fold, score in enumerate((0.5, None))]
+    study.note(1, state="running", args={"args.shift": 0.1}, time=10.0)
+    study.note(1, state="done", cv=0.5, folds=scores, seconds=2.0, time=12.0)
+    study.note(2, state="running", args={"args.shift": 0.2}, time=12.0)
+    name = "exp001 tuned 0a1b2c3d"
+    assert sync(workspace).shown == ("exp001/1", name)
+    assert sync(workspace).shown == ()
+    study.note(2, state="pruned", folds=scores[:1], seconds=1.0, time=13.0)
+    synced = sync(workspace)
+    assert (synced.shown, synced.gone, synced.runs) == ((name,), 0, 1)
+    found = shown(workspace)
+    parent, first, second = found[name], found[f"{name} trial 1"], found[f"{name} trial 2"]
+    assert [(step, value) for step, _, value in parent["metrics"]["best_cv"]] == [(1, 0.5), (2, 0.5)]
+    assert [(step, value) for step, _, value in parent["metrics"]["trial_cv"]] == [(1, 0.5)]
+    assert first["params"] == {"args.shift": "0.1"}
+    assert set(first["metrics"]) == {"cv", "fold_score/seed0"}
+    assert second["tags"]["kagkit.state"] == "pruned"
+    assert "cv" not in second["metrics"]
+    tree = {run.info.run_name: run.data.tags.get("mlflow.parentRunId") for run in client.search_runs(["1"])}
+    assert tree[f"{name} trial 1"] == tree[f"{name} trial 2"] == ids(client)[name]
+    before = export(own_store(workspace))
+    sync(workspace, rebuild=True)
+    assert set(export(own_store(workspace))["toy"]["runs"]) == set(before["toy"]["runs"])
 
 
 def test_a_run_is_shown_with_its_manifest_scores_curves_and_data(workspace: Workspace) -> None:

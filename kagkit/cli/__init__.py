@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Find every problem of a workspace, manifest, run or submission.",
     "new": "Make a manifest from another.",
     "run": "Do what is missing of an experiment, reuse what is done, say why.",
+    "tune": "Search arguments by CV, and write the best as a manifest.",
     "predict": "Predict new rows with a finished run.",
     "status": "Say where the competition stands.",
     "compare": "Put CV beside the leaderboard.",

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kagkit.data import combining, contents, folds
+from kagkit.data import contents
 from kagkit.data.predictions import Predictions, Written
-from kagkit.foundation.component import function_code, import_function
-from kagkit.foundation.errors import KagkitError, ReproductionError, RunError
+from kagkit.foundation.component import function_code
+from kagkit.foundation.errors import ReproductionError, RunError
 from kagkit.foundation.files import (
     append_json_line,
     commit_folder,
@@ -31,6 +31,7 @@ from kagkit.runs.interface import read_interface
 from kagkit.runs.material import cached_material, rows_folder, scheme_of
 from kagkit.runs.origins import code_files, refuse_changed
 from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
+from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.surroundings import describe_surroundings
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
@@ -113,50 +114,17 @@ class _Assembly:
 
     def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
         """OOF over all folds and seeds, each fold's own score, and the CV."""
-        by_seed: dict[int, list[Path]] = {}
-        scores: list[dict[str, Any]] = []
-        for part, path in self._predicted("valid"):
-            by_seed.setdefault(part.seed, []).append(path)
-            scores.append({"seed": part.seed, "fold": part.fold} | self._score_fold(part, path))
-        if not by_seed:
+        held_out = [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
+        if not held_out:
             return None, [], None
-        members = []
-        for seed, paths in sorted(by_seed.items()):
-            path = self.aside / f".oof-{seed}.arrow"
-            combining.concatenate(path, [Predictions.open(member) for member in paths])
-            members.append(path)
-        oof = self._combine("oof.arrow", members)
-        for path in members:
-            path.unlink()
-        if self.competition.metric.cv == "fold_mean":
-            return oof, scores, statistics.fmean(float(score["score"]) for score in scores)
-        return oof, scores, self._score(Predictions.open(self.aside / "oof.arrow"))[0]
-
-    def _score_fold(self, part: Part, path: Path) -> dict[str, Any]:
-        """A fold's own score; none where the metric is not defined on it and the CV does not need it."""
-        predicted = Predictions.open(path)
-        try:
-            return {"score": self._score(predicted)[0], "rows": len(predicted.keys)}
-        except KagkitError as error:
-            if self.competition.metric.cv == "pooled":
-                return {"score": None, "rows": len(predicted.keys), "note": str(error)}
-            what = f"seed {part.seed}, fold {part.fold}: {error.summary}"
-            raise type(error)(what, error.problems) from error
-
-    def _score(self, predicted: Predictions) -> tuple[float, int]:
-        scorer, labelled = self._scorer, self._train
-        held_out = labelled.loc[folds.is_in(labelled.index, predicted.keys)]
-        return scorer.score(scorer.solution(held_out), scorer.make(predicted, held_out)), len(held_out)
+        scores = [self._scorecard.fold(one) for one in held_out]
+        path = self.aside / "oof.arrow"
+        oof = self._scorecard.put_together(path, held_out)
+        return oof, scores, self._scorecard.cv(scores, path)
 
     def _combine_test(self) -> Written | None:
         members = [path for _, path in self._predicted("test")]
-        return self._combine("test.arrow", members) if members else None
-
-    def _combine(self, name: str, members: list[Path]) -> Written:
-        how: Any = self.experiment.manifest.combine
-        if ":" in how:
-            how = import_function(self.workspace.root, how)
-        return combining.combine(self.aside / name, [Predictions.open(path) for path in members], how)
+        return self._scorecard.combined(self.aside / "test.arrow", members) if members else None
 
     def _predicted(self, row_set: str) -> list[tuple[Part, Path]]:
         """The predictions of a row set, by seed and fold."""
@@ -312,6 +280,10 @@ class _Assembly:
         return Scorer(
             self.workspace.root, self.competition, making, sample, self._material.targets, self._train
         )
+
+    @cached_property
+    def _scorecard(self) -> Scorecard:
+        return Scorecard(self._scorer, self._train, self.experiment.manifest.combine)
 
     @cached_property
     def _train(self) -> Any:

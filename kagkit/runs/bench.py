@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from kagkit.engine.capacity import count_processors, total_memory
 from kagkit.engine.forkserver import start_engine
 from kagkit.engine.jobs import Engine, Finished, Job
+from kagkit.engine.local import signal_group
 from kagkit.engine.slots import GpuSlots, Taken, visible_gpus
 from kagkit.foundation.component import function_files, read_imports
 from kagkit.foundation.environment import numeric_environment
@@ -24,6 +27,7 @@ from kagkit.runs.failing import reason_of, scrub_log
 from kagkit.runs.following import Follower
 from kagkit.runs.spec import write_spec
 from kagkit.runs.store import Stored, find_task, lock_of
+from kagkit.runs.trialscoring import ANSWER, ScoringSpec, write_scoring
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Experiment, Resources
@@ -71,6 +75,7 @@ class Bench:
         self._resources = experiment.manifest.resources
         self._engine_started: Engine | None = None
         self._running: dict[str, _Running] = {}
+        self._early: list[Finished] = []
         self._follower = Follower()
         self._waiting: list[TaskWaiting | Noted] = []
         self._told_gpus = False
@@ -117,6 +122,34 @@ class Bench:
             write_assembly(folder / "spec.json", spec)
             self._do("assembling the run", "kagkit.runs.assembly:assemble", folder)
 
+    def score(self, spec: ScoringSpec, name: str) -> dict[str, Any]:
+        """Have folds of a trial scored, in a job beside the tasks that run.
+
+        Args:
+            spec: What to score.
+            name: Of the job's folder, which no other kagkit uses.
+
+        Raises:
+            KagkitError: Whatever the job could not do.
+        """
+        folder = self._workspace.work / name
+        with held(lock_of(folder)):
+            write_scoring(folder / "spec.json", spec)
+            told: dict[str, Any] = self._do(
+                "scoring the trial", "kagkit.runs.trialscoring:score_trial", folder
+            )
+        return told
+
+    def drop(self) -> None:
+        """End every task that runs; what it has begun stays, and goes on where the task is started again."""
+        self._early += self._engine.poll(0.0)
+        over = {finished.name for finished in self._early}
+        for label in self._running.keys() - over:
+            with suppress(RunError):  # it has ended already
+                signal_group(self._engine.pid(label), signal.SIGKILL)
+        while self._running:
+            self.poll()
+
     def start(self, planned: Planned, *, again: bool) -> bool:
         """Start a task if there is room for it.
 
@@ -155,7 +188,9 @@ class Bench:
         """The tasks that ended within the next moment."""
         if not self._running:
             return []
-        return [self._end(finished) for finished in self._engine.poll(POLL_SECONDS)]
+        ended = self._early or self._engine.poll(POLL_SECONDS)
+        self._early = []
+        return [self._end(finished) for finished in ended]
 
     @property
     def _engine(self) -> Engine:
@@ -170,15 +205,22 @@ class Bench:
         spec = (folder / "spec.json").relative_to(self._workspace.root).as_posix()
         self._engine.start(Job(name, entry, spec, folder / "log.txt", env))
 
-    def _do(self, what: str, entry: str, folder: Path) -> None:
+    def _do(self, what: str, entry: str, folder: Path) -> Any:
+        """Do a job to its end; what it left in its folder as an answer, or None."""
         self._start(what, entry, folder, {"CUDA_VISIBLE_DEVICES": ""})
-        finished: list[Finished] = []
-        while not finished:
-            finished = self._engine.poll(POLL_SECONDS)
-        if finished[0].code != 0:
+        own: Finished | None = None
+        while own is None:
+            for finished in self._engine.poll(POLL_SECONDS):
+                if finished.name == what:
+                    own = finished
+                else:
+                    self._early.append(finished)  # a task, which `poll` tells of
+        if own.code != 0:
             scrub_log(folder / "log.txt", self._workspace.root)
-            raise reason_of(folder, what, ending_of(finished[0]))
+            raise reason_of(folder, what, ending_of(own))
+        answer = read_json(folder / ANSWER) if (folder / ANSWER).exists() else None
         shutil.rmtree(folder, ignore_errors=True)
+        return answer
 
     def _end(self, finished: Finished) -> Ended:
         running = self._running.pop(finished.name)

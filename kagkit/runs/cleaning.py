@@ -133,7 +133,7 @@ def _tasks(workspace: Workspace, named: set[str], keys: frozenset[str]) -> Itera
         if DAMAGED in folder.name:
             yield _waste(workspace, folder, "task", "damaged, and set aside")
         elif folder.name not in named and folder.name.partition(".")[0] not in keys:
-            yield _waste(workspace, folder, "task", "no run and no manifest needs it")
+            yield _waste(workspace, folder, "task", "no run, manifest or search needs it")
 
 
 def _unfinished(workspace: Workspace, keys: frozenset[str]) -> Iterator[Waste]:

@@ -15,16 +15,17 @@ from kagkit.runs.inputs import find_inputs
 from kagkit.runs.material import cached_material, rows_key
 from kagkit.runs.planner import Planner
 from kagkit.runs.record import Run, latest_run
+from kagkit.runs.trials import all_studies, needed_tasks
 from kagkit.workspace.layout import Workspace
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of the tasks that present manifests would use.
+    """The keys of the tasks that present manifests would use, and of those that searches still need.
 
     Attributes:
         tasks: The keys.
-        unknown: Manifests whose tasks are not known now, each with the reason.
+        unknown: Manifests and searches whose tasks are not known now, each with the reason.
     """
 
     tasks: frozenset[str]
@@ -40,7 +41,7 @@ def rows_in_use(workspace: Workspace) -> str | None:
 
 
 def keys_in_use(workspace: Workspace) -> Keys:
-    """The keys of all tasks of all present manifests, for the data that are pinned."""
+    """The keys of all tasks of all present manifests, for the data that are pinned, and of all searches."""
     keys: set[str] = set()
     unknown = []
     for path in workspace.manifests():
@@ -48,6 +49,11 @@ def keys_in_use(workspace: Workspace) -> Keys:
             keys |= set(_keys(workspace, path.name))
         except KagkitError as error:
             unknown.append(f"{path.name}: {error.summary.removeprefix(f'{path.name}: ')}")
+    for study in all_studies(workspace):
+        try:
+            keys |= needed_tasks(study)
+        except KagkitError as error:
+            unknown.append(error.summary)
     return Keys(frozenset(keys), tuple(unknown))
 
 

@@ -101,7 +101,7 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
     pins = settle_data(workspace, sources)
     yield from (Noted(note) for note in pins.notes)
     with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
-        material = yield from _material(workspace, experiment, pins, bench)
+        material = yield from ready_material(workspace, experiment, pins, bench)
         # A partial run is no yardstick where there is a whole one.
         previous = latest_run(workspace, experiment.name, complete=True) or latest_run(
             workspace, experiment.name
@@ -113,9 +113,14 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
         yield from _Drive(planner, pins, bench, options, _Start(began, origins)).run()
 
 
-def _material(
+def ready_material(
     workspace: Workspace, experiment: Experiment, pins: Pins, bench: Bench
 ) -> Generator[Event, None, Material]:
+    """The rows and folds of an experiment, read in a job where they are not cached.
+
+    Raises:
+        KagkitError: Whatever the job could not do.
+    """
     key, fold_set = rows_key(workspace, pins.parts["stage1"]), experiment.manifest.folds.set
     material = cached_material(workspace, key, fold_set)
     if material is None:

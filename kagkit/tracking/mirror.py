@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kagkit.foundation.errors import HostError, KagkitError, Problem, RunError
 from kagkit.foundation.files import held, told_when_unwritable
 from kagkit.runs.record import experiments_with_runs, read_run, run_folders
+from kagkit.runs.trials import Study, all_studies
 from kagkit.tracking.database import ARTIFACTS, SQLITE, folder_of, put_in_place
 from kagkit.tracking.projection import Projection, is_outdated, project, run_key, state_of
+from kagkit.tracking.searches import BEGUN, over, project_study, project_trial, study_state
 from kagkit.tracking.store import Store, opened
 from kagkit.tracking.views import write_views
 from kagkit.workspace.layout import Workspace
@@ -62,6 +65,7 @@ class _Found:
     state: str
     finished: bool
     deleted: bool
+    searched: bool = False
 
 
 def sync_runs(
@@ -116,11 +120,10 @@ def _sync(
     shown: list[str] = []
     with opened(store) as client:
         replay = _Replay(workspace, client, _experiment(client, workspace, store), again)
-        for folder in _folders(workspace):
+        for where, take in replay.steps():
             try:
-                name = replay.take(folder)
+                name = take()
             except KagkitError as error:  # of reading: what MLflow cannot do ends the whole of it
-                where = f"runs/{folder.parent.name}/{folder.name}"
                 problems += error.problems or [Problem(where, error.summary)]
                 continue
             if name is not None:
@@ -149,25 +152,59 @@ class _Replay:
         """How many runs could be read."""
         return len(self._keys)
 
+    def steps(self) -> Iterator[tuple[str, Callable[[], str | None]]]:
+        """All there is to show, runs first: what messages call it, and what shows it."""
+        for folder in _folders(self._workspace):
+            yield f"runs/{folder.parent.name}/{folder.name}", partial(self.take, folder)
+        for study in all_studies(self._workspace):
+            place = f"runs/.tune/{study.folder.parent.name}/{study.folder.name}"
+            yield place, partial(self.take_search, study)
+
     def take(self, folder: Path) -> str | None:
         """Show a run, unless it is there as it should be; its name where it was shown."""
         run = read_run(folder)
         scored, key = self._ledger.get(run.name, []), run_key(run)
         self._keys.add(key)
-        there, state = self._found.get(key), state_of(scored)
-        if there is not None and not self._again and (there.deleted or there.state == state):
+        state = state_of(scored)
+        if self._is_shown(key, state):
             return None
-        projection = project(self._workspace, run, scored)
+        self._put(project(self._workspace, run, scored), state)
+        return run.name
+
+    def take_search(self, study: Study) -> str | None:
+        """Show a search and its trials, each once it has ended; its name where something was shown."""
+        trials = over(study)
+        whole, state = project_study(study, trials), study_state(trials)
+        # With the search deleted in MLflow, its trials are not wanted either.
+        if self._is_shown(whole.key, state) or not trials:
+            return None
+        # The search is marked as shown after its trials, so that a kill in between leaves none out.
+        parent = self._put(whole, BEGUN)
+        for trial in trials:
+            shown = project_trial(study, trial, parent)
+            if not self._is_shown(shown.key, BEGUN):
+                self._put(shown, BEGUN)
+        self._client.set_tag(parent, STATE, state)
+        return whole.name
+
+    def _is_shown(self, key: str, state: str) -> bool:
+        """Whether a run is there as it should be, or was deleted there, which is left as it is."""
+        there = self._found.get(key)
+        return there is not None and not self._again and (there.deleted or there.state == state)
+
+    def _put(self, run: Projection, state: str) -> str:
+        """Show a run, in the place of one that another kagkit showed; MLflow's id of it."""
+        there = self._found.get(run.key)
         if there is not None and (self._again or is_outdated(there.state)):
             if not there.deleted:
                 self._client.delete_run(there.id)
             there = None
-        _show(self._client, self.experiment, there, projection, state)
-        return run.name
+        return _show(self._client, self.experiment, there, run, state)
 
     def count_gone(self) -> int:
-        """How many runs MLflow shows whose directories are not here."""
-        return sum(key not in self._keys and not there.deleted for key, there in self._found.items())
+        """How many runs MLflow shows whose directories are not here; searches are not counted."""
+        own = {key for key, there in self._found.items() if not there.deleted and not there.searched}
+        return len(own - self._keys)
 
 
 def _folders(workspace: Workspace) -> Iterator[Path]:
@@ -218,6 +255,7 @@ def _shown_runs(client: Any, experiment: str) -> dict[str, _Found]:
                 tags.get(STATE, ""),
                 info.status == "FINISHED",
                 info.lifecycle_stage != "active",
+                "/.tune/" in tags.get("kagkit.folder", ""),
             )
             known = found.get(tags["kagkit.run_key"])
             if known is None or known.deleted:
@@ -227,8 +265,12 @@ def _shown_runs(client: Any, experiment: str) -> dict[str, _Found]:
             return found
 
 
-def _show(client: Any, experiment: str, there: _Found | None, run: Projection, state: str) -> None:
-    """Show one run; what a killed predecessor left half shown is completed, since all of it is the same."""
+def _show(client: Any, experiment: str, there: _Found | None, run: Projection, state: str) -> str:
+    """Show one run; what a killed predecessor left half shown is completed, since all of it is the same.
+
+    Returns:
+        MLflow's id of it.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
     if there is None:
@@ -240,13 +282,15 @@ def _show(client: Any, experiment: str, there: _Found | None, run: Projection, s
         for points in _pages(batch, METRICS_AT_ONCE):
             metrics = [Metric(point.key, point.value, point.time, point.step) for point in points]
             client.log_batch(there.id, metrics=metrics)
-    client.log_inputs(there.id, datasets=_datasets(run))
+    if run.datasets:
+        client.log_inputs(there.id, datasets=_datasets(run))
     if not there.finished:
         client.set_terminated(there.id, "FINISHED", end_time=run.ended)
     # People may have written into the others since.
     ours = {name: value for name, value in run.tags.items() if name.startswith("kagkit.")} | {STATE: state}
     for tags in _texts(list(ours.items())):
         client.log_batch(there.id, tags=[RunTag(name, value) for name, value in tags])
+    return there.id
 
 
 def _datasets(run: Projection) -> list[Any]:

@@ -224,7 +224,8 @@ def _params(run: Run) -> dict[str, str]:
     path = run.folder / "manifest.yaml"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     manifest = parse_yaml(text, f"{run.name}: manifest.yaml").plain
-    told = {name: value for name, value in manifest.items() if name not in ("kagkit", "note", "folds")}
+    apart = ("kagkit", "note", "folds", "search")
+    told = {name: value for name, value in manifest.items() if name not in apart}
     data, scores = run.data, run.data["folds"]
     told |= {"fold_set": data["fold_set"]["name"], "data.version": data["data"]["stage1"][:DIGEST]}
     if scores:

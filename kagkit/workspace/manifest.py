@@ -23,6 +23,7 @@ from kagkit.workspace.competition import (
 from kagkit.workspace.lineage import input_problems
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
+from kagkit.workspace.search import Search, search_problems
 
 MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
 MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(MiB|GiB)")
@@ -136,6 +137,7 @@ class Manifest:
         determinism: `exact` makes torch stop at what cannot repeat; `seeded` only seeds; `off` does nothing.
         save: How predictions are kept.
         keep: Whether weights are kept, or predictions alone; read off the recipe where not named.
+        search: What `kagkit tune` may try; it changes nothing of a run.
     """
 
     kagkit: int
@@ -160,6 +162,7 @@ class Manifest:
     determinism: Literal["exact", "seeded", "off"] = "exact"
     save: Saving = Saving()
     keep: Literal["weights", "predictions"] | None = None
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,7 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
         problems += _problems(root, manifest, where, competition)
         recipe, more = _read_work(root, manifest, where, competition)
         problems += more
+        problems += search_problems(root, manifest, recipe, where) if recipe is not None else []
     if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return Experiment(path.stem, path, manifest, recipe)

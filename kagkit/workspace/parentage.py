@@ -17,7 +17,7 @@ from kagkit.workspace.layout import NOT_MANIFESTS, Workspace
 from kagkit.workspace.manifest import Experiment, Manifest, read_experiment
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-UNCOMPARED = ("kagkit", "parent", "note")
+UNCOMPARED = ("kagkit", "parent", "note", "search")
 
 
 def derive(workspace: Workspace, name: str, parent: str, settings: Sequence[str] = ()) -> Experiment:
@@ -77,7 +77,7 @@ def differences(manifest: Manifest, parent: Manifest) -> dict[str, tuple[Any, An
 
     Returns:
         By key, `args.lr` for what is inside of another, (parent's value, own value): None where there is
-        none. Notes and parents are not compared. Keys are in the manifest's order.
+        none. Notes, parents and searches are not compared. Keys are in the manifest's order.
 
     Example:
         >>> old = Manifest(kagkit=1, recipe="unet.py", args={"lr": 0.1})

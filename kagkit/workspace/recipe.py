@@ -90,7 +90,7 @@ def recipe_problems(recipe: Recipe, args: dict[str, Any], where: str, args_where
             hint="either write files into task.out and load them, or return the model and drop load",
         )
     for name, value in args.items():
-        yield from _argument_problems(recipe, name, value, args_where(name))
+        yield from value_problems(recipe, name, value, args_where(name))
 
 
 def _name_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -122,7 +122,8 @@ def _shape_problems(name: str, function: Function) -> Iterator[Problem]:
             )
 
 
-def _argument_problems(recipe: Recipe, name: str, value: Any, where: str) -> Iterator[Problem]:
+def value_problems(recipe: Recipe, name: str, value: Any, where: str) -> Iterator[Problem]:
+    """Where no function of a recipe takes an argument, or one declares another type for it."""
     takers = [f for f in recipe.functions.values() if name in f.keywords]
     if not takers and not any(f.takes_any for f in recipe.functions.values()):
         known = sorted({key for f in recipe.functions.values() for key in f.keywords})
@@ -130,7 +131,7 @@ def _argument_problems(recipe: Recipe, name: str, value: Any, where: str) -> Ite
         yield Problem(where, f"args.{name}: no function of {recipe.file} takes it", hint=hint)
     for function in takers:
         argument = function.keywords[name]
-        kind = _declared_type(argument)
+        kind = declared_type(argument)
         if kind and not _fits(value, kind):
             declared = f"{name}: {argument.annotation}" if argument.annotation else name
             yield Problem(
@@ -143,7 +144,7 @@ def _argument_problems(recipe: Recipe, name: str, value: Any, where: str) -> Ite
             return
 
 
-def _declared_type(argument: Argument) -> str | None:
+def declared_type(argument: Argument) -> str | None:
     """The simple type an argument is annotated with, or else shows by its default."""
     if argument.annotation:
         return argument.annotation if argument.annotation in TYPES else None
