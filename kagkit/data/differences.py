@@ -3,91 +3,117 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from kagkit.data.traits import Trait, as_texts
+from kagkit.data.traits import as_texts
 from kagkit.foundation.errors import counted, samples
 
 # Differences of shares and means that chance makes once in a thousand columns are not told.
 SURE = 3.3
+FEW = 0.01
+WIDEST = 30
 
 
-def tell_difference(trait: Trait, sides: tuple[pd.Series[Any], pd.Series[Any]], names: tuple[str, str]) -> str:
-    """What differs most plainly; the plain facts where nothing does.
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A column in one part.
+
+    Attributes:
+        name: What the part is called.
+        cells: The column as it is.
+        numbers: The same as numbers, or its lengths; NaN where it is empty.
+    """
+
+    name: str
+    cells: pd.Series[Any]
+    numbers: NDArray[np.float64]
+
+
+def tell_difference(kind: str, one: Side, other: Side) -> str:
+    """What differs plainly, or that nothing does.
 
     Args:
-        trait: The column in numbers, both parts' rows one after the other.
-        sides: Its cells in either part.
-        names: What the parts are called.
+        kind: `number`, `date`, `category`, `text` or `list`.
+        one: The column in the first part.
+        other: The column in the second.
 
     Example:
-        >>> from kagkit.data.traits import read_trait
-        >>> one, other = pd.Series(["a"] * 9 + ["b"]), pd.Series(["c"] * 5 + ["a"] * 5)
-        >>> tell_difference(read_trait("x", (one, other)), (one, other), ("train", "test"))
-        'a value that only test has, on 50 % of its rows: c; one that only train has, on 10 % of its rows: b'
+        >>> one = Side("train", pd.Series(["a"] * 5 + ["b"] * 5), np.zeros(10))
+        >>> tell_difference("category", one, Side("test", pd.Series(["c"] * 5 + ["a", "b"]), np.zeros(7)))
+        'a value that only test has, on 71 % of its rows: c'
     """
-    told = [*_gaps(sides, names)]
-    first, second = trait.values[: len(sides[0]), 0], trait.values[len(sides[0]) :, 0]
-    if trait.kind in ("category", "text"):
-        told += _categories(sides, names)
-    if trait.kind != "category":
-        told += _numbers(trait, (first, second), names)
-    return "; ".join(told) or "the same in both, as far as gaps, means and values go"
+    told = [*_gaps(one, other)]
+    if kind == "category":
+        told += _categories(one, other)
+    elif kind == "date":
+        told += _spans(one, other)
+    else:
+        told += _numbers({"text": "length ", "list": "length "}.get(kind, ""), one, other)
+    return "; ".join(told) or "no plain difference"
 
 
-def _gaps(sides: tuple[pd.Series[Any], pd.Series[Any]], names: tuple[str, str]) -> Iterator[str]:
-    shares = [float(side.isna().mean()) for side in sides]
-    if _shares_differ(shares, [len(side) for side in sides]):
-        yield f"empty on {_percent(shares[0])} of {names[0]}, {_percent(shares[1])} of {names[1]}"
+def _gaps(one: Side, other: Side) -> Iterator[str]:
+    shares = [float(side.cells.isna().mean()) for side in (one, other)]
+    if _shares_differ(shares, [len(one.cells), len(other.cells)]):
+        yield f"empty on {_percent(shares[0])} of {one.name}, {_percent(shares[1])} of {other.name}"
 
 
-def _categories(sides: tuple[pd.Series[Any], pd.Series[Any]], names: tuple[str, str]) -> Iterator[str]:
-    counts = [as_texts(side.dropna().astype(object)).value_counts() for side in sides]
-    new = False
-    for own, (here, there) in ((1, (counts[1], counts[0])), (0, (counts[0], counts[1]))):
-        fresh = here[~here.index.isin(there.index)]
-        if len(fresh):
-            share = _percent(float(fresh.sum() / here.sum()))
-            what = "one" if new and len(fresh) == 1 else "a value" if len(fresh) == 1 else counted(len(fresh), "value")
-            verb = "has"
-            told = samples([str(value)[:30] for value in fresh.index])
-            yield f"{what} that only {names[own]} {verb}, on {share} of its rows: {told}"
-            new = True
+def _categories(one: Side, other: Side) -> Iterator[str]:
+    counts = [as_texts(side.cells.dropna().astype(object)).value_counts() for side in (one, other)]
+    told = [
+        *_new_values(other.name, counts[1], counts[0]),
+        *_new_values(one.name, counts[0], counts[1]),
+    ]
+    yield from told
     table = pd.concat([count / max(1, count.sum()) for count in counts], axis=1, keys=[0, 1]).fillna(0.0)
-    both = table[(table > 0).all(axis=1)]
-    if not new and len(both):
-        value = (both[1] - both[0]).abs().idxmax()
-        shares = [float(both.loc[value, side]) for side in (0, 1)]
+    if not told and len(table):
+        value = (table[1] - table[0]).abs().idxmax()
+        shares = [float(table.loc[value, side]) for side in (0, 1)]
         if _shares_differ(shares, [int(count.sum()) for count in counts]):
-            yield f"{str(value)[:30]} is {_percent(shares[0])} of {names[0]}, {_percent(shares[1])} of {names[1]}"
+            before, after = f"{_percent(shares[0])} of {one.name}", f"{_percent(shares[1])} of {other.name}"
+            yield f"{str(value)[:WIDEST]} is {before}, {after}"
 
 
-def _numbers(trait: Trait, sides: tuple[Any, Any], names: tuple[str, str]) -> Iterator[str]:
-    first, second = (side[~np.isnan(side)] for side in sides)
+def _new_values(name: str, here: pd.Series[int], there: pd.Series[int]) -> Iterator[str]:
+    fresh = here[~here.index.isin(there.index)]
+    if len(fresh):
+        what = "a value" if len(fresh) == 1 else counted(len(fresh), "value")
+        told = samples([str(value)[:WIDEST] for value in fresh.index])
+        yield f"{what} that only {name} has, on {_percent(float(fresh.sum() / here.sum()))} of its rows: {told}"
+
+
+def _spans(one: Side, other: Side) -> Iterator[str]:
+    spans = [
+        f"{_day(np.nanmin(side.numbers))} to {_day(np.nanmax(side.numbers))} in {side.name}"
+        for side in (one, other)
+        if not np.isnan(side.numbers).all()
+    ]
+    yield ", ".join(spans)
+
+
+def _numbers(what: str, one: Side, other: Side) -> Iterator[str]:
+    first, second = (side.numbers[~np.isnan(side.numbers)] for side in (one, other))
     if len(first) < 2 or len(second) < 2:
         return
-    if trait.kind == "date":
-        spans = [f"{_day(side.min())} to {_day(side.max())} in {name}" for side, name in zip((first, second), names)]
-        yield ", ".join(spans)
-        return
-    what = {"text": "length ", "list": "length "}.get(trait.kind, "")
-    means, spreads = [side.mean() for side in (first, second)], [side.std() for side in (first, second)]
-    error = np.hypot(spreads[0] / np.sqrt(len(first)), spreads[1] / np.sqrt(len(second)))
-    spread = np.concatenate([first - means[0], second - means[1]]).std()
-    if abs(means[1] - means[0]) > SURE * error:
-        apart = f", {abs(means[1] - means[0]) / spread:.2g} standard deviations apart" if spread > 0 else ""
-        yield f"{what}mean {_number(means[0])} in {names[0]}, {_number(means[1])} in {names[1]}{apart}"
-    elif abs(np.log(max(spreads[1], 1e-12) / max(spreads[0], 1e-12))) > SURE * np.sqrt(
+    means, spreads = (first.mean(), second.mean()), (first.std(), second.std())
+    apart = abs(means[1] - means[0])
+    within = np.concatenate([first - means[0], second - means[1]]).std()
+    if apart > SURE * np.hypot(spreads[0] / np.sqrt(len(first)), spreads[1] / np.sqrt(len(second))):
+        widths = f", {apart / within:.2g} standard deviations apart" if within > 0 else ""
+        yield f"{what}mean {_number(means[0])} in {one.name}, {_number(means[1])} in {other.name}{widths}"
+    elif min(spreads) > 0 and abs(np.log(spreads[1] / spreads[0])) > SURE * np.sqrt(
         1 / len(first) + 1 / len(second)
     ):
-        yield f"{what}spread {_number(spreads[0])} in {names[0]}, {_number(spreads[1])} in {names[1]}"
+        yield f"{what}spread {_number(spreads[0])} in {one.name}, {_number(spreads[1])} in {other.name}"
     beyond = float(((second < first.min()) | (second > first.max())).mean())
-    if beyond > 0.01:
+    if beyond > FEW:
         span = f"{_number(first.min())} to {_number(first.max())}"
-        yield f"{_percent(beyond)} of {names[1]} beyond the {span} of {names[0]}"
+        yield f"{_percent(beyond)} of {other.name} beyond the {span} of {one.name}"
 
 
 def _shares_differ(shares: list[float], sizes: list[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Tell two parts apart by what they share, name the columns that do it, and look at the targets on their own."""
+"""Tell two parts apart by what they share, name the columns that do it, hold the targets apart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kagkit.data.differences import tell_difference
+from kagkit.data.differences import Side, tell_difference
 from kagkit.data.parts import Pair
 from kagkit.data.rows import column_of, key_texts
 from kagkit.data.telling import FOLDS, LEVEL, Deal, Numbers, Separation, deal, score_alone, separation
@@ -87,14 +87,17 @@ def find_drift(pair: Pair) -> Drift:
     }
     if not dealt.is_enough():
         return Drift("unknown", None, **facts)
-    told_by = (pair.names[order[0]], pair.names[order[1]])
-    both = [name for name in pair.targets if all(name in frame and frame[name].notna().any() for frame in frames)]
-    facts["targets"] = _columns(_traits(both, frames), frames, dealt, told_by)
+    both = [
+        name for name in pair.targets if all(name in frame and frame[name].notna().any() for frame in frames)
+    ]
+    sides = {pair.names[place]: frame for place, frame in zip(order, frames, strict=True)}
+    first = pair.names[0]
+    facts["targets"] = _columns(_traits(both, frames), sides, dealt, first)
     if not shared:
         return Drift("unknown", None, **facts)
     traits = _traits(shared, frames)
     together, lost = _tell_apart(traits, dealt)
-    facts["columns"] = _columns(traits, frames, dealt, told_by, lost)
+    facts["columns"] = _columns(traits, sides, dealt, first, lost)
     return Drift("different" if together.low > 0.5 else "alike", together, **facts)
 
 
@@ -130,8 +133,8 @@ def _tell_apart(traits: Sequence[Trait], dealt: Deal) -> tuple[Separation, list[
     """Held-out AUC by all columns, and what it loses without each of them."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    values = np.hstack([trait.values for trait in traits])
-    owners = np.repeat(np.arange(len(traits)), [trait.values.shape[1] for trait in traits])
+    values = np.hstack([trait.numbers for trait in traits])
+    owners = np.repeat(np.arange(len(traits)), [trait.numbers.shape[1] for trait in traits])
     codes = [place for trait in traits for place in trait.categorical]
     scores = np.empty(len(values))
     without = np.empty((len(traits), len(values)))
@@ -155,16 +158,21 @@ def _tell_apart(traits: Sequence[Trait], dealt: Deal) -> tuple[Separation, list[
 
 def _columns(
     traits: Sequence[Trait],
-    frames: Sequence[pd.DataFrame],
+    frames: dict[str, pd.DataFrame],
     dealt: Deal,
-    names: tuple[str, str],
+    first: str,
     lost: Sequence[float] | None = None,
 ) -> tuple[ColumnDrift, ...]:
+    """Each column alone, those first that tell most; its sentence begins with the part named `first`."""
     found = []
     for place, trait in enumerate(traits):
-        scores: Numbers = score_alone(trait.values, trait.categorical, dealt)
+        scores: Numbers = score_alone(trait.numbers, trait.categorical, dealt)
         alone = separation(scores, dealt, 1 - (1 - LEVEL) / len(traits))
-        sides = (frames[0][trait.column], frames[1][trait.column])
-        told = tell_difference(trait, sides, names)
+        numbers = trait.numbers[~dealt.second, 0], trait.numbers[dealt.second, 0]
+        sides = [
+            Side(name, frame[trait.column], own)
+            for (name, frame), own in zip(frames.items(), numbers, strict=True)
+        ]
+        told = tell_difference(trait.kind, *sorted(sides, key=lambda side: side.name != first))
         found.append(ColumnDrift(trait.column, trait.kind, alone, lost[place] if lost else 0.0, told))
     return tuple(sorted(found, key=lambda each: (-each.alone.auc, -each.importance, each.column)))

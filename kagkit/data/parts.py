@@ -1,4 +1,4 @@
-"""Find the rows that a part's name means, load two parts to be compared, say which of their columns are targets."""
+"""Find the rows that a part's name means, load two parts to be compared, say which columns are targets."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _loaded(workspace: Workspace, part: Part) -> pd.DataFrame:
 
 
 def _targets_of(workspace: Workspace, part: Part, frames: dict[Part, Any]) -> Iterator[str]:
-    """The targets a part has: the declared ones, else what its stage's train rows have and its test rows lack."""
+    """The targets a part has: the declared ones, else what its stage's train has and its test lacks."""
     competition = workspace.competition
     declared, asked = competition.rows.targets, competition.submission.target
     if declared or not part.source.startswith("stage"):

@@ -1,4 +1,4 @@
-"""Hold the held-out scores of two sides against each other: the AUC, its interval, the folds it is found on."""
+"""Deal the rows of two sides into folds, say by held-out scores how far they can be told apart."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def _fold_area(scores: Numbers, second: Truths, clusters: Places) -> tuple[float
     own = np.empty(len(scores))
     for side in (second, ~second):
         own[side] = rankdata(scores[side])
-    size, rest = np.where(second, second.sum(), (~second).sum()), np.where(second, (~second).sum(), second.sum())
+    sizes = (int(second.sum()), int((~second).sum()))
+    size, rest = np.where(second, *sizes), np.where(second, *sizes[::-1])
     beaten = (rankdata(scores) - own) / rest  # the share of the other side that a row stands above
     beaten[~second] = 1 - beaten[~second]
     area = float(beaten[second].mean())

@@ -29,14 +29,14 @@ class Trait:
     Attributes:
         column: Its name.
         kind: What its cells are.
-        values: (n_rows, n_features) float64, NaN where a cell is empty; the rows of the first part, then
+        numbers: (n_rows, n_features) float64, NaN where a cell is empty; the rows of the first part, then
             those of the second.
         categorical: Of each feature, whether its numbers are codes without an order.
     """
 
     column: str
     kind: Kind
-    values: NDArray[np.float64]
+    numbers: NDArray[np.float64]
     categorical: tuple[bool, ...]
 
 
@@ -52,7 +52,7 @@ def read_trait(column: str, sides: Sequence[pd.Series[Any]]) -> Trait:
         sides: The column in either part.
 
     Example:
-        >>> read_trait("colour", [pd.Series(["red", None]), pd.Series(["blue"])]).values.ravel().tolist()
+        >>> read_trait("colour", [pd.Series(["red", None]), pd.Series(["blue"])]).numbers.ravel().tolist()
         [1.0, nan, 0.0]
     """
     cells = pd.concat([side.astype(object) for side in sides], ignore_index=True)
@@ -120,9 +120,7 @@ def only_names(side: pd.Series[Any]) -> bool:
     return not texts.str.contains(r"\s").any() and not texts.str.match(r"\d{4}-\d{2}-\d{2}").all()
 
 
-def nameless_columns(
-    names: Sequence[str], sides: Sequence[pd.DataFrame]
-) -> tuple[list[str], dict[str, str]]:
+def nameless_columns(names: Sequence[str], sides: Sequence[pd.DataFrame]) -> tuple[list[str], dict[str, str]]:
     """The columns that say something of their rows; the others, each with the reason it is left out."""
     left_out = {}
     for name in names:

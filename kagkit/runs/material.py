@@ -244,7 +244,6 @@ def _part(split: Any) -> Part:
     return Part(f"stage{STAGE}", split)
 
 
-
 def fold_members(frame: pd.DataFrame, fold_of: pd.Series[int], fold: int | None, scheme: Scheme) -> Any:
     """The keys a fold trains on and validates on, each in the order of the rows."""
     from kagkit.data import dealing, folds
