@@ -84,7 +84,8 @@ def _new_values(name: str, here: pd.Series[int], there: pd.Series[int]) -> Itera
     if len(fresh):
         what = "a value" if len(fresh) == 1 else counted(len(fresh), "value")
         told = samples([str(value)[:WIDEST] for value in fresh.index])
-        yield f"{what} that only {name} has, on {_percent(float(fresh.sum() / here.sum()))} of its rows: {told}"
+        share = _percent(float(fresh.sum() / here.sum()))
+        yield f"{what} that only {name} has, on {share} of its rows: {told}"
 
 
 def _spans(one: Side, other: Side) -> Iterator[str]:

@@ -1,8 +1,9 @@
-"""Find pairs that agree in all but a little, without comparing everything with everything, and join them up."""
+"""Find pairs that agree in all but a little, compare few to find them, join them to groups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +94,8 @@ def pairs_of_bits(hashes: NDArray[np.uint64], most: int) -> Pairs:
     values, back = np.unique(hashes, return_inverse=True)
     edges = np.linspace(0, 64, most + 2).astype(int)
     found = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        band = (values >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
+    for low, high in pairwise(edges.tolist()):
+        band = (values >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
         for pairs in pairs_in_buckets(band, beside=None):
             bits = np.bitwise_count(values[pairs[:, 0]] ^ values[pairs[:, 1]])
             found.append(pairs[bits <= most])
@@ -107,7 +108,7 @@ def pairs_of_bits(hashes: NDArray[np.uint64], most: int) -> Pairs:
 
 
 def join_pairs(pairs: Pairs, count: int) -> Codes:
-    """The group that each of `count` places belongs to, by the pairs that join them; equal numbers, one group.
+    """The group of each of `count` places: what pairs join, in one step or several, is one group.
 
     Example:
         >>> join_pairs(np.array([[0, 2]]), 3).tolist()

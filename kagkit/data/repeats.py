@@ -1,4 +1,4 @@
-"""Find rows that stand twice, or nearly, in two parts: by hashes of their cells, never all against all."""
+"""Group rows that stand twice, or nearly, by hashes of their cells; say which do so by chance."""
 
 from __future__ import annotations
 
