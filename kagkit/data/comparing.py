@@ -68,12 +68,10 @@ def compare_parts(workspace: Workspace, first: str, second: str | None, *, image
         drift=drift,
         rows=rows,
         images=pictures,
-        hints=tuple(
-            [
-                *_drift_hints(drift, pair),
-                *_duplicate_hints(rows, pair, "rows"),
-                *_duplicate_hints(pictures, pair, "images"),
-            ]
+        hints=(
+            *_drift_hints(drift),
+            *_duplicate_hints(rows, pair.names, "rows"),
+            *_duplicate_hints(pictures, pair.names, "images"),
         ),
     )
 
@@ -89,28 +87,25 @@ def _files(workspace: Workspace, pair: Pair) -> list[str]:
     return list(found)
 
 
-def _drift_hints(drift: Drift, pair: Pair) -> Iterator[str]:
-    if drift.verdict != "different" or drift.together is None:
+def _drift_hints(drift: Drift) -> Iterator[str]:
+    if drift.verdict != "different":
         return
     telling = [each.column for each in drift.columns if each.alone.low > 0.5]
     if telling:
-        yield f"leave out or transform what tells the parts apart, and see whether CV holds: {samples(telling)}"
+        yield f"leave out or transform what tells the parts apart, and see what CV says: {samples(telling)}"
     else:
         yield "no column tells the parts apart alone, several together do: see their importance"
     yield "validate on rows like those to predict: folds by time, or by the group that changed"
 
 
-def _duplicate_hints(found: Duplicates, pair: Pair, what: str) -> Iterator[str]:
+def _duplicate_hints(found: Duplicates, names: tuple[str, str], what: str) -> Iterator[str]:
     counts = found.counts()
-    for name, crossing in counts["across_folds"].items():
-        told = "group" if crossing == 1 else "groups"
-        yield (
-            f"{crossing:,} {told} of {what} cross the folds of {name}, so its CV is too good: give copies one "
-            "value of a column, name it in rows: {group: COLUMN}, and deal a new fold set"
-        )
+    for fold_set, crossing in counts["across_folds"].items():
+        told = f"{counted(crossing, 'group')} of {what} in several folds of {fold_set}: its CV is too good"
+        yield f"{told}; give copies one group, rows: {{group: COLUMN}}, and deal a new fold set"
     if counts["across_parts"]:
-        told = counted(counts["across_parts"], "group")
-        yield f"{told} of {what} in both {pair.names[0]} and {pair.names[1]}: exclude them from one, or know why"
+        told = f"{counted(counts['across_parts'], 'group')} of {what} in both {names[0]} and {names[1]}"
+        yield f"{told}: exclude them from one, or know why they are there"
     if counts["unlike_labels"]:
-        told = counted(counts["unlike_labels"], "group")
-        yield f"{told} of {what} with unlike labels: look at them, and drop or correct what is wrong"
+        told = f"{counted(counts['unlike_labels'], 'group')} of {what} with unlike labels"
+        yield f"{told}: look at them, drop or correct what is wrong"

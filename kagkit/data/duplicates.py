@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -137,7 +137,7 @@ def duplicate_images(pair: Pair, root: Path, files: Sequence[str]) -> Duplicates
     owners = _owners(pair, seen.files)
     rows = _items(pair, pair.frames).drop_duplicates("key").set_index("key")
     items = rows.reindex([owners.get(PurePosixPath(file).stem) for file in seen.files]).rename_axis("key")
-    items = items.reset_index().assign(file=seen.files, chance=False)
+    items = items.reset_index().assign(file=list(seen.files), chance=False)
     return Duplicates(
         compared=len(items),
         groups=_gather(items, seen.groups(), seen.pixels, pair) if len(items) else (),
@@ -185,9 +185,16 @@ def _label(cells: Sequence[Any]) -> str | None:
 
 
 def _gather(items: pd.DataFrame, groups: Codes, exact: Codes, pair: Pair) -> tuple[Group, ...]:
-    items = items.assign(group=groups, exact=exact)
-    repeated = items[items["group"].duplicated(keep=False)]
-    found = [_group(members, pair) for _, members in repeated.groupby("group", sort=False)]
+    repeated = items.assign(group=groups, exact=exact)
+    repeated = repeated[repeated["group"].duplicated(keep=False)]
+    cells = {str(name): repeated[name].tolist() for name in repeated}
+    places: dict[int, list[int]] = {}
+    for place, group in enumerate(cells["group"]):
+        places.setdefault(group, []).append(place)
+    found = [
+        _group({name: [column[place] for place in mine] for name, column in cells.items()}, pair)
+        for mine in places.values()
+    ]
     return tuple(sorted(found, key=_urgency))
 
 
@@ -197,22 +204,24 @@ def _urgency(group: Group) -> tuple[Any, ...]:
     return group.by_chance, *crossing, -len(group.members), first.key or "", first.file or ""
 
 
-def _group(items: pd.DataFrame, pair: Pair) -> Group:
+def _group(cells: dict[str, list[Any]], pair: Pair) -> Group:
     order = {name: place for place, name in enumerate(pair.names)}
-    told = sorted(
-        _members(items), key=lambda each: (order.get(each.part or "", 2), each.key or "", each.file or "")
-    )
-    crossing = [name for name in pair.folds if items[f"fold {name}"][lambda folds: folds >= 0].nunique() > 1]
+    told = [
+        Member(*(cell if isinstance(cell, str) else None for cell in member))
+        for member in zip(cells["part"], cells["key"], cells["file"], strict=True)
+    ]
+    told.sort(key=lambda each: (order.get(each.part or "", len(order)), each.key or "", each.file or ""))
+    trained = {name: [fold for fold in cells[f"fold {name}"] if fold >= 0] for name in pair.folds}
     return Group(
-        kind="exact" if items["exact"].nunique() == 1 else "near",
+        kind="near" if _differ(cells["exact"]) else "exact",
         members=tuple(told),
-        across_parts=items["part"].nunique() > 1,
-        across_folds=tuple(crossing),
-        unlike_labels=items["label"].nunique() > 1,
-        by_chance=bool(items["chance"].any()),
+        across_parts=_differ(cells["part"]),
+        across_folds=tuple(name for name, folds in trained.items() if _differ(folds)),
+        unlike_labels=_differ(cells["label"]),
+        by_chance=any(cells["chance"]),
     )
 
 
-def _members(items: pd.DataFrame) -> Iterator[Member]:
-    for part, key, file in zip(items["part"], items["key"], items["file"], strict=True):
-        yield Member(*(cell if isinstance(cell, str) else None for cell in (part, key, file)))
+def _differ(cells: Sequence[Any]) -> bool:
+    """Whether those that are there are not all the same; NaN and None are not there."""
+    return len({cell for cell in cells if cell is not None and cell == cell}) > 1
