@@ -70,13 +70,13 @@ def _categories(one: Side, other: Side) -> Iterator[str]:
         *_new_values(one.name, counts[0], counts[1]),
     ]
     yield from told
-    table = pd.concat([count / max(1, count.sum()) for count in counts], axis=1, keys=[0, 1]).fillna(0.0)
-    if not told and len(table):
-        value = (table[1] - table[0]).abs().idxmax()
-        shares = [float(table.loc[value, side]) for side in (0, 1)]
+    shared = [count / max(1, count.sum()) for count in counts]
+    if not told and len(counts[0]):
+        value = str((shared[1] - shared[0]).abs().idxmax())
+        shares = [float(share[value]) for share in shared]
         if _shares_differ(shares, [int(count.sum()) for count in counts]):
             before, after = f"{_percent(shares[0])} of {one.name}", f"{_percent(shares[1])} of {other.name}"
-            yield f"{str(value)[:WIDEST]} is {before}, {after}"
+            yield f"{value[:WIDEST]} is {before}, {after}"
 
 
 def _new_values(name: str, here: pd.Series[int], there: pd.Series[int]) -> Iterator[str]:

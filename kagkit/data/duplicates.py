@@ -16,7 +16,7 @@ from kagkit.data.neighbours import Codes
 from kagkit.data.parts import Pair
 from kagkit.data.pictures import NEEDED, can_look, look_at
 from kagkit.data.repeats import find_repeats
-from kagkit.data.rows import key_texts
+from kagkit.data.rows import column_of, key_texts, names_of
 from kagkit.data.traits import nameless_columns
 
 
@@ -154,13 +154,12 @@ def _owners(pair: Pair, files: Sequence[str]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for frame in pair.frames:
         keys = key_texts(frame.index)
-        texts = [frame.index.get_level_values(name) for name in frame.index.names]
-        texts += [frame[name] for name in frame if isinstance(frame[name].dtype, pd.StringDtype)]
-        for values in texts:
-            if values.is_unique:
+        for name in names_of(frame):
+            values = column_of(frame, name)
+            if isinstance(values.dtype, pd.StringDtype) and values.is_unique:
                 named = [PurePosixPath(str(value)) for value in values]
-                for key, name in zip(keys, named, strict=True):
-                    for word in {name.name, name.stem} & stems:
+                for key, path in zip(keys, named, strict=True):
+                    for word in {path.name, path.stem} & stems:
                         owners.setdefault(word, key)
     return owners
 

@@ -42,7 +42,7 @@ class Pair:
     def shared_columns(self) -> list[str]:
         """What both parts have beside key, group and targets, in the order of the first."""
         apart = {*self.targets, self.group}
-        return [name for name in self.frames[0] if name in self.frames[1] and name not in apart]
+        return [str(name) for name in self.frames[0] if name in self.frames[1] and name not in apart]
 
 
 def data_paths(root: Path, stage: Stage, split: str) -> DataPaths:

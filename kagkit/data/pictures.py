@@ -101,5 +101,6 @@ def _look(path: Path) -> tuple[int, str, bool] | None:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     digest = hashlib.sha256(f"{pixels.size}".encode() + pixels.tobytes()).hexdigest()
-    plain = all(low == high for low, high in pixels.getextrema())
+    channels = np.asarray(pixels).reshape(-1, 3)
+    plain = bool((channels == channels[0]).all())
     return int(str(imagehash.phash(pixels)), 16), digest, plain

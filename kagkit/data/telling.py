@@ -18,6 +18,8 @@ Places = NDArray[np.int64]
 
 FOLDS = 5
 LEVEL = 0.95
+# Folds are no independent trials, their models share rows: 1 + folds * held out / trained on.
+SHARED_TRAINING = 1 + FOLDS / (FOLDS - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +91,13 @@ def separation(scores: Numbers, deal: Deal, level: float = LEVEL) -> Separation:
 
     References:
         N. Obuchowski, "Nonparametric analysis of clustered ROC curve data", Biometrics 53 (1997), 567-578;
-        the variance of E. DeLong et al., Biometrics 44 (1988), 837-845, where every row is its own group.
+        the variance of E. DeLong et al., Biometrics 44 (1988), 837-845, where every row is its own group;
+        corrected for cross-validation as in C. Nadeau, Y. Bengio, "Inference for the generalization error",
+        Machine Learning 52 (2003), 239-281.
     """
     parts = [_fold_area(scores[held], deal.second[held], deal.clusters[held]) for held in _held_out(deal)]
     auc = float(np.mean([area for area, _ in parts]))
-    error = float(np.sqrt(sum(variance for _, variance in parts))) / len(parts)
+    error = float(np.sqrt(SHARED_TRAINING * sum(variance for _, variance in parts))) / len(parts)
     reach = NormalDist().inv_cdf((1 + level) / 2) * error
     return Separation(auc, max(0.0, auc - reach), min(1.0, auc + reach))
 
@@ -151,5 +155,6 @@ def _binned(values: Numbers, categorical: bool) -> Places:
     if categorical:
         return np.where(gaps, 0, values + 1).astype("int64")
     number = int(np.clip(np.sqrt(len(values)) / 2, 4, 32))
-    edges = np.unique(np.quantile(values[~gaps], np.arange(1, number) / number)) if not gaps.all() else []
+    there = values[~gaps]
+    edges = np.unique(np.quantile(there, np.arange(1, number) / number)) if len(there) else there
     return np.where(gaps, 0, np.searchsorted(edges, values, side="left") + 1).astype("int64")
