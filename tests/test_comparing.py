@@ -9,7 +9,7 @@ from kagkit.data.parts import open_pair
 from kagkit.foundation.errors import DataError, ManifestError
 from kagkit.workspace.layout import Workspace
 from tests.terminal import kagkit
-from tests.toy import COMPETITION, make_workspace, write_competition
+from tests.toy import COMPETITION, make_workspace, write_competition, write_data
 
 LOADER = """import pandas as pd
 
@@ -23,7 +23,9 @@ def load_rows(part, data):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make_workspace(tmp_path, rows={"key": ["id"], "group": "group"})
+    make_workspace(tmp_path, rows={"key": ["id"], "group": "group"})
+    write_data(tmp_path, rows=120)
+    return tmp_path
 
 
 def leak(root: Path) -> None:
@@ -43,7 +45,6 @@ def test_a_leak_is_told_with_what_to_do(root: Path) -> None:
     assert "1 across folds of main" in said
     assert "id_002, id_020" in said
     assert "give copies one group" in said
-    assert max(map(len, said.splitlines())) <= 120
 
 
 def test_the_json_has_every_group_and_every_column(root: Path) -> None:

@@ -107,7 +107,7 @@ def test_all_pairs_of_few_bits_are_found(values: list[int], bit: int, most: int)
 
 def test_crowds_of_like_rows_are_counted() -> None:
     rows = table(0, 60).drop(columns="label")
-    rows[["x0", "x1", "x2"]] = 1.0
+    rows[["x0", "x1", "x2", "x3", "x4"]] = 1.0
     assert find_repeats(rows).crowded == 60
 
 

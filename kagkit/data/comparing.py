@@ -102,7 +102,7 @@ def _duplicate_hints(found: Duplicates, names: tuple[str, str], what: str) -> It
     counts = found.counts()
     for fold_set, crossing in counts["across_folds"].items():
         told = f"{counted(crossing, 'group')} of {what} in several folds of {fold_set}: its CV is too good"
-        yield f"{told}; give copies one group, rows: {{group: COLUMN}}, and deal a new fold set"
+        yield f"{told}; give copies one group (rows: {{group: COLUMN}}) and deal new folds"
     if counts["across_parts"]:
         told = f"{counted(counts['across_parts'], 'group')} of {what} in both {names[0]} and {names[1]}"
         yield f"{told}: exclude them from one, or know why they are there"

@@ -133,6 +133,7 @@ def _traits(names: Sequence[str], frames: Sequence[pd.DataFrame]) -> list[Trait]
 def _tell_apart(traits: Sequence[Trait], dealt: Deal) -> tuple[Separation, list[float]]:
     """Held-out AUC by all columns, and what it loses without each of them."""
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     owners = np.repeat(np.arange(len(traits)), [trait.numbers.shape[1] for trait in traits])
     codes = np.array([code for trait in traits for code in trait.categorical])
@@ -151,13 +152,16 @@ def _tell_apart(traits: Sequence[Trait], dealt: Deal) -> tuple[Separation, list[
             categorical_features=codes,
             early_stopping=False,
             random_state=seed_of("compare", fold) % 2**32,
-        ).fit(values[~held], dealt.second[~held])
-        scores[held] = model.decision_function(values[held])
-        shuffled = stream("compare shuffle", fold).permutation(int(held.sum()))
-        for place in range(len(traits)):
-            other, mine = values[held].copy(), owners == place
-            other[:, mine] = other[shuffled][:, mine]
-            without[place, held] = model.decision_function(other)
+        )
+        # One thread: more of them wait for each other longer than they work where processors are shared.
+        with threadpool_limits(1):
+            model.fit(values[~held], dealt.second[~held])
+            scores[held] = model.decision_function(values[held])
+            shuffled = stream("compare shuffle", fold).permutation(int(held.sum()))
+            for place in range(len(traits)):
+                other, mine = values[held].copy(), owners == place
+                other[:, mine] = other[shuffled][:, mine]
+                without[place, held] = model.decision_function(other)
     together = separation(scores, dealt)
     return together, [together.auc - separation(each, dealt).auc for each in without]
 
