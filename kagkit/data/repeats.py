@@ -75,13 +75,14 @@ def find_repeats(cells: pd.DataFrame) -> Repeats:
     count, width = coded.exact.shape
     every = np.arange(width)
     _, first, exact = np.unique(hash_cells(coded.exact, every), return_index=True, return_inverse=True)
-    weights = _weights(coded.coarse[0])
+    weights = _weights(coded.exact)
     # As many pairs as this many bits tell apart; those below are expected by chance.
     needed = max(0.0, 2 * math.log2(max(2, count)) - 1 - math.log2(CHANCE))
     differing = max(1, width // 10) if width >= 4 else 0
     few = _Cells(coded.exact[first], (coded.coarse[0][first], coded.coarse[1][first]), coded.numbers[first])
     bits = needed + math.log2(math.comb(width, differing))
-    near, full = _near_pairs(few, weights[first], differing, bits)
+    worth = weights[first], _weights(coded.coarse[0])[first]
+    near, full = _near_pairs(few, worth, differing, bits)
     groups = join_pairs(near, len(first))[exact]
     return Repeats(groups, np.asarray(exact), weights.sum(axis=1) < needed, differing, full)
 
@@ -115,23 +116,24 @@ def _plain(cell: Any) -> Any:
 
 
 def _weights(codes: Codes) -> NDArray[np.float64]:
-    """How many bits an agreement in each cell is worth: the rarer the value, the more."""
+    """How many bits an agreement in each cell is worth: the rarer the value is elsewhere, the more."""
     weights = np.empty(codes.shape)
     for place in range(codes.shape[1]):
         _, back, counts = np.unique(codes[:, place], return_inverse=True, return_counts=True)
-        weights[:, place] = -np.log2(counts / len(codes))[back]
+        weights[:, place] = -np.log2(np.maximum(1, counts - 1) / len(codes))[back]
     return weights
 
 
 def _near_pairs(
-    cells: _Cells, weights: NDArray[np.float64], differing: int, needed: float
+    cells: _Cells, worth: tuple[NDArray[np.float64], NDArray[np.float64]], differing: int, needed: float
 ) -> tuple[Pairs, int]:
     """Pairs that differ in few columns and agree in enough bits; how many rows stood among too many.
 
-    Two rows that differ in at most d columns are equal in one of d + 1 blocks of columns.
+    Two rows that differ in at most d columns are equal in one of d + 1 blocks of columns. `worth` is what an
+    agreement counts in each cell: that of the very same, that of the same but for rounding.
     """
     found, full = [np.empty((0, 2), dtype="int64")], 0
-    for block in _blocks(weights, differing + 1):
+    for block in _blocks(worth[1], differing + 1):
         for coarse in cells.coarse:
             hashes = hash_cells(coarse, block)
             full = max(full, crowded(hashes))
@@ -140,7 +142,9 @@ def _near_pairs(
                 agree = (cells.coarse[0][one] == cells.coarse[0][other]) | (
                     np.abs(cells.numbers[one] - cells.numbers[other]) <= 1
                 )
-                bits = np.where(agree, np.maximum(weights[one], weights[other]), 0).sum(axis=1)
+                same = cells.exact[one] == cells.exact[other]
+                told = np.where(same, worth[0][one], np.maximum(worth[1][one], worth[1][other]))
+                bits = np.where(agree, told, 0).sum(axis=1)
                 found.append(pairs[((~agree).sum(axis=1) <= differing) & (bits > needed)])
     return np.unique(np.concatenate(found), axis=0), full
 
