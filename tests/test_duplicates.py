@@ -40,7 +40,7 @@ def test_nothing_stands_twice_where_nothing_does() -> None:
 def test_a_row_leaked_between_folds_is_found() -> None:
     train = table(0)
     train.iloc[31] = train.iloc[3]
-    train.iloc[31, train.columns.get_loc("label")] = 1 - train["label"].iloc[3]
+    train.loc["r031", "label"] = 1 - train["label"].iloc[3]
     found = duplicate_rows(pair(train, table(100)))
     assert [[member.key for member in group.members] for group in found.groups] == [["r003", "r031"]]
     group = found.groups[0]

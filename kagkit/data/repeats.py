@@ -67,9 +67,10 @@ def find_repeats(cells: pd.DataFrame) -> Repeats:
         cells: (n_rows, n_columns) what is compared: no key, no target.
 
     Example:
-        >>> rows = pd.DataFrame({"a": ["x y", "X  y", "z"], "b": [1, 1, 2], "c": [3, 3, 3]})
-        >>> find_repeats(rows).exact.tolist()
-        [0, 1, 2]
+        >>> rows = pd.DataFrame({"a": ["x", "y", "x"], "b": [1, 2, 1]})
+        >>> groups = find_repeats(rows).groups
+        >>> bool(groups[0] == groups[2] != groups[1])
+        True
     """
     coded = _coded(cells)
     count, width = coded.exact.shape
