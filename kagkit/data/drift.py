@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kagkit.data.differences import Side, tell_difference
+from kagkit.data.contrasts import Side, tell_difference
 from kagkit.data.parts import Pair
 from kagkit.data.rows import column_of, key_texts
 from kagkit.data.telling import FOLDS, LEVEL, Deal, Numbers, Separation, deal, score_alone, separation
