@@ -47,6 +47,8 @@ HOMES = {
     "ray": Homes(("engine/ray_engine.py",)),
     "torch": _TENSORS,
     "lightgbm": _TENSORS,
+    "PIL": Homes((), ("data/pictures.py",)),
+    "imagehash": Homes((), ("data/pictures.py",)),
 }
 
 

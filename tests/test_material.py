@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from kagkit.data import contents
+from kagkit.data.parts import data_paths
 from kagkit.foundation.errors import DataError
 from kagkit.foundation.files import read_json, write_json
 from kagkit.runs.material import (
     Material,
     cached_material,
-    data_paths,
     fold_members,
     make_material,
     material_file,

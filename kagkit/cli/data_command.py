@@ -25,14 +25,20 @@ DIFF = """
 kagkit data diff stage1                      # what is on the disk against what is pinned
 kagkit data diff 9f2c41ab 51ab7d00           # two pinned versions
 """
+COMPARE = """
+kagkit data compare stage1                   # its train against its test rows
+kagkit data compare stage1/train stage2/test
+kagkit data compare stage1/train chexpert/train --no-images
+"""
 DOWNLOAD = """
 kagkit data download                         # the competition's data, to where competition.yaml has them
 kagkit data download data --competition titanic
 kagkit data download board --leaderboard     # the whole public leaderboard
 """
+_EXAMPLES = show_examples("\n" + "".join(each.lstrip() for each in (DOWNLOAD, PIN, VERIFY, DIFF, COMPARE)))
 
 
-@click.group("data", epilog=show_examples(DOWNLOAD + PIN.lstrip() + VERIFY.lstrip() + DIFF.lstrip()))
+@click.group("data", epilog=_EXAMPLES)
 def data() -> None:
     """Fetch data, pin their version, prove it, say what changed."""
 
@@ -178,6 +184,28 @@ def diff(first: str, second: str | None, as_json: bool) -> None:
     _draw_changes(changes)
 
 
+@declare("compare", COMPARE)
+@click.argument("first", metavar="A")
+@click.argument("second", required=False, metavar="[B]")
+@click.option("--images/--no-images", default=True, help="Whether to look for images that look alike.")
+def compare(first: str, second: str | None, images: bool, as_json: bool) -> None:
+    """Compare two parts: what tells them apart, and what stands twice.
+
+    A and B are parts: stage1/train, stage1/test, chexpert/train. A stage alone is its train against its
+    test rows.
+    """
+    from kagkit.cli.drawing import emit_json
+    from kagkit.cli.parts_drawing import draw_comparison
+    from kagkit.data.comparing import compare_parts
+    from kagkit.workspace.layout import find_workspace
+
+    found = compare_parts(find_workspace(Path.cwd()), first, second, images=images)
+    if as_json:
+        emit_json(found.as_json())
+        return
+    draw_comparison(found)
+
+
 def _sources(names: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
     """The chosen sources; by default every one whose files are there (stage 2 may not be yet)."""
     from kagkit.foundation.errors import did_you_mean
@@ -264,6 +292,6 @@ def _progress() -> Iterator[Any]:
             click.echo(err=True)
 
 
-for subcommand in (download, pin, verify, diff):
+for subcommand in (download, pin, verify, diff, compare):
     data.add_command(subcommand)
 command = data

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.errors import Problem, RunError
 from kagkit.runs.inputs import OOF, TEST
-from kagkit.runs.material import cached_material, data_paths, fold_members, rows_folder, scheme_of
+from kagkit.runs.material import cached_material, fold_members, rows_folder, scheme_of
 from kagkit.runs.spec import TaskSpec
 from kagkit.runs.store import Stored, read_task
 from kagkit.runs.task import Task
@@ -116,6 +116,8 @@ class Handing:
         return {name: Predictions.open(self.workspace.root / told["path"]) for name, told in files.items()}
 
     def _main_data(self, training: bool) -> DataPaths:
+        from kagkit.data.parts import data_paths
+
         stage = self.competition.stages[str(STAGE)]
         return data_paths(self.workspace.root, stage, "train" if training else "test")
 

@@ -18,7 +18,7 @@ from kagkit.workspace.schemes import Scheme
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kagkit.data.rows import DataPaths, Part
+    from kagkit.data.rows import Part
 
 STAGE = "1"
 
@@ -121,17 +121,13 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
         DataError: The rows or the folds break a rule.
     """
     from kagkit.data import contents, rows
+    from kagkit.data.parts import load_part
 
     competition = workspace.competition
-    rules = rows.RowRules(
-        competition.rows.key, competition.rows.group, competition.rows.targets, competition.rows.duplicates
+    train, test = (load_part(workspace, _part(split)) for split in ("train", "test"))
+    targets = rows.find_targets(
+        train.frame, test.frame, competition.rows.targets, competition.submission.target
     )
-    stage = competition.stages[STAGE]
-    loader = import_function(workspace.root, competition.rows.load) if competition.rows.load else None
-    root = workspace.root
-    train = rows.load(_part("train"), data_paths(root, stage, "train"), rules, loader)
-    test = rows.load(_part("test"), data_paths(root, stage, "test"), rules, loader)
-    targets = rows.find_targets(train.frame, test.frame, rules.targets, competition.submission.target)
     _refuse_unscorable(workspace, train.frame, test.frame)
     with held(workspace.cache / f"folds-{fold_set}.lock"):
         fold_of, told = _settle_folds(workspace, fold_set, train.frame, targets)
@@ -246,17 +242,6 @@ def _part(split: Any) -> Part:
     from kagkit.data.rows import Part
 
     return Part(f"stage{STAGE}", split)
-
-
-def data_paths(root: Path, stage: Any, split: str) -> DataPaths:
-    """The paths a loader or a recipe is handed; the training table only with the training split."""
-    from kagkit.data.rows import DataPaths
-
-    return DataPaths(
-        train=root / stage.train if split == "train" else None,
-        test=root / stage.test,
-        files=tuple(root / path for path in stage.files),
-    )
 
 
 def fold_members(frame: pd.DataFrame, fold_of: pd.Series[int], fold: int | None, scheme: Scheme) -> Any:
