@@ -9,7 +9,7 @@ from kagkit.foundation.errors import ManifestError
 from kagkit.workspace.commandlines import Command, read_line
 from kagkit.workspace.commands import CommandRecipe
 from kagkit.workspace.competition import read_competition
-from kagkit.workspace.manifest import Experiment, read_experiment
+from kagkit.workspace.experiment import Experiment, read_experiment
 from tests.toy import COMPETITION, make_workspace, write_competition, write_manifest, write_recipe
 
 TRAIN = "python train.py --rows {train_rows} --out {out} --shift {shift}"

@@ -9,13 +9,8 @@ import pytest
 from kagkit.foundation.component import function_code, function_files
 from kagkit.foundation.errors import ManifestError
 from kagkit.workspace.competition import read_competition
-from kagkit.workspace.manifest import (
-    Experiment,
-    FoldChoice,
-    Manifest,
-    Resources,
-    read_experiment,
-)
+from kagkit.workspace.experiment import Experiment, read_experiment
+from kagkit.workspace.manifest import FoldChoice, Manifest, Resources
 from tests.toy import make_workspace, write_manifest, write_recipe
 
 RECIPE = """

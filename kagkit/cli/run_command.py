@@ -74,8 +74,7 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
 def _options(given: dict[str, Any], as_json: bool) -> Any:
     from kagkit.cli.drawing import duration, on_terminal
-    from kagkit.runs.choices import Choice
-    from kagkit.runs.runner import RunOptions
+    from kagkit.runs.choices import Choice, RunOptions
 
     def confirm(seconds: float) -> bool:
         return click.confirm(f"This does about {duration(seconds)} of finished work again. Go on?", err=True)

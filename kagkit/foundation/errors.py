@@ -11,10 +11,11 @@ KagkitError (1)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+Where = Callable[[str], str]  # gives the place of a key
 SAMPLES_SHOWN = 5
 WORDS_LISTED = 20
 

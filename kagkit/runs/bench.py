@@ -29,8 +29,9 @@ from kagkit.runs.spec import write_spec
 from kagkit.runs.store import Stored, find_task, lock_of
 from kagkit.runs.trialscoring import ANSWER, ScoringSpec, write_scoring
 from kagkit.workspace.competition import Competition
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment, Resources
+from kagkit.workspace.manifest import Resources
 
 POLL_SECONDS = 0.2
 GLANCE_SECONDS = 0.1

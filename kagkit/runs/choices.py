@@ -1,8 +1,9 @@
-"""Say what of an experiment was chosen, and of each of its tasks whether it is done or why not."""
+"""Say what of an experiment was chosen, how to run it, and of each task whether it is done or why not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from kagkit.runs.spec import TaskSpec
 from kagkit.runs.store import Stored
@@ -40,3 +41,25 @@ class Planned:
     stored: Stored | None
     reason: str = ""
     seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run an experiment.
+
+    Attributes:
+        choice: Which folds and seeds, and what changed code is accepted.
+        restart: Do everything again, and compare.
+        dry_run: Only make the plan.
+        gpus: Ids of the GPUs to use; those the machine shows where None.
+        inputs: By name, the runs to be fed by in place of those the manifest means now; what feeds it is not
+            run then.
+        confirm: Asked before more than ten minutes of retraining, with the seconds; True goes on.
+    """
+
+    choice: Choice = field(default_factory=Choice)
+    restart: bool = False
+    dry_run: bool = False
+    gpus: tuple[str, ...] | None = None
+    confirm: Callable[[float], bool] | None = None
+    inputs: Mapping[str, str] | None = None

@@ -10,8 +10,8 @@ from typing import Any
 
 from kagkit.foundation.errors import DataError, ManifestError, Problem, counted, samples
 from kagkit.runs.record import Run, find_run
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment
 
 OOF, TEST = "oof", "test"
 

@@ -10,8 +10,8 @@ from kagkit.foundation.errors import Problem, RunError
 from kagkit.foundation.files import file_sha256
 from kagkit.runs.material import scheme_of
 from kagkit.workspace.competition import FILE
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment
 
 
 def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:

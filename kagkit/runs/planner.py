@@ -19,8 +19,8 @@ from kagkit.runs.reasons import History
 from kagkit.runs.record import Run
 from kagkit.runs.spec import Kind, TaskSpec
 from kagkit.runs.store import Stored, find_task, key_of
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment
 
 PARTS = ("stage1/train", "stage1/test")
 SHORT_IN_SMOKE = ("epochs", "steps", "rounds")

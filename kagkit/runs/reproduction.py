@@ -9,12 +9,12 @@ from typing import Any
 
 from kagkit.foundation.errors import RunError
 from kagkit.foundation.files import held
-from kagkit.runs.choices import Choice
+from kagkit.runs.choices import Choice, RunOptions
 from kagkit.runs.deviations import KINDS, Attempt, Compared, compare_attempts, first_difference, labels_of
 from kagkit.runs.events import Event, RunEnd
 from kagkit.runs.presence import at_work
 from kagkit.runs.record import Run
-from kagkit.runs.runner import RunOptions, run_experiment
+from kagkit.runs.runner import run_experiment
 from kagkit.runs.shadow import TAKEN, Level, raise_shadow, shadow_folder
 from kagkit.runs.store import lock_of
 from kagkit.runs.tiers import Tier, judge_tier, moved, restoring_command

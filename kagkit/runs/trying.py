@@ -14,7 +14,7 @@ from kagkit.runs.planner import Planner
 from kagkit.runs.store import Stored
 from kagkit.runs.trials import DONE, PRUNED, Study, Trial
 from kagkit.runs.trialscoring import ScoringSpec
-from kagkit.workspace.manifest import Experiment
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.search import ARGS, SUBMISSION
 
 Stops = Callable[[Sequence[Mapping[str, Any]]], bool]

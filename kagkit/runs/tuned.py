@@ -11,8 +11,8 @@ from typing import Any
 from kagkit.foundation.errors import KagkitError, RunError
 from kagkit.runs.trials import DONE, FAILED, PRUNED, Study, Trial, best_trial, find_optimism
 from kagkit.runs.trying import with_values
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment
 from kagkit.workspace.parentage import derive
 
 

@@ -35,8 +35,8 @@ from kagkit.runs.trials import (
 )
 from kagkit.runs.trying import TrialDrive, with_values
 from kagkit.runs.tuned import Tuned, end_of_search
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment
 from kagkit.workspace.search import Search, starting_values
 
 FAILURES = 3  # in a row: then it is no bad luck of the arguments

@@ -17,8 +17,9 @@ from kagkit.runs.record import Run, find_run
 from kagkit.runs.store import verify_files
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE, Competition
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Experiment, Manifest
+from kagkit.workspace.manifest import Manifest
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Protocol
 
 from kagkit.foundation.component import WHOLE, Imports, local_file, read_imports, script_code
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean, nearest
+from kagkit.foundation.errors import ManifestError, Problem, Where, did_you_mean, nearest
 from kagkit.foundation.files import digest_of, file_sha256
 from kagkit.workspace.commandlines import GIVEN, NEEDED, PYTHONS, Command, Line, python_target, read_line
 from kagkit.workspace.recipe import Recipe, read_recipe
@@ -24,7 +24,6 @@ NEEDED_HINTS = {
     ("predict", "rows"): "the script must be told the CSV of the rows to predict",
     ("predict", "out"): "the script must be told the CSV to write its predictions to",
 }
-Where = Callable[[str], str]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
 from kagkit.workspace.competition import FILE, Competition, read_competition
 
 if TYPE_CHECKING:
-    from kagkit.workspace.manifest import Experiment
+    from kagkit.workspace.experiment import Experiment
 
 # The key that every manifest has, at the start of a line, perhaps after a byte order mark.
 MARK = re.compile(rb"^(?:\xef\xbb\xbf)?([\"']?)kagkit\1\s*:", re.MULTILINE)
@@ -120,7 +120,7 @@ class Workspace:
         Raises:
             ManifestError: No such manifest, or every problem in it.
         """
-        from kagkit.workspace.manifest import read_experiment  # commands that need no manifest start sooner
+        from kagkit.workspace.experiment import read_experiment  # commands that need no manifest start sooner
 
         return read_experiment(self.root, self.manifest_path(name), self.competition)
 

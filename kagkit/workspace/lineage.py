@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
+from kagkit.foundation.errors import ManifestError, Problem, Where, did_you_mean
 from kagkit.foundation.strictyaml import read_yaml
-
-Where = Callable[[str], str]
 
 
 def input_problems(root: Path, inputs: Mapping[str, str], where: Where) -> Iterator[Problem]:

@@ -13,8 +13,9 @@ from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import write_file
 from kagkit.foundation.strictyaml import dump_yaml, parse_yaml
 from kagkit.foundation.yamltext import set_value
+from kagkit.workspace.experiment import Experiment, read_experiment
 from kagkit.workspace.layout import NOT_MANIFESTS, Workspace
-from kagkit.workspace.manifest import Experiment, Manifest, read_experiment
+from kagkit.workspace.manifest import Manifest
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 UNCOMPARED = ("kagkit", "parent", "note", "search")

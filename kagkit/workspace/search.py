@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.component import find_function
-from kagkit.foundation.errors import Problem, did_you_mean
+from kagkit.foundation.errors import Problem, Where, did_you_mean
 from kagkit.foundation.sources import REQUIRED, Argument
 from kagkit.workspace.commands import CommandRecipe
 from kagkit.workspace.recipe import Recipe, declared_type, value_problems
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from kagkit.workspace.manifest import Manifest
 
 ARGS, SUBMISSION = "args", "submission.args"
-Where = Callable[[str], str]  # gives the place of a key
 
 
 @dataclass(frozen=True)
