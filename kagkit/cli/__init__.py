@@ -18,6 +18,7 @@ COMMANDS = {
     "new": "Make a manifest from another.",
     "run": "Do what is missing of an experiment, reuse what is done, say why.",
     "compare": "Put CV beside the leaderboard.",
+    "finals": "Propose the two final submissions, and say why.",
     "package": "Make the deliverable of a run, proved and checked.",
     "data": "Pin the data's version, prove it, say what changed.",
     "lb": "Bring the host's scores home.",
