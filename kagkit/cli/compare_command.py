@@ -33,7 +33,7 @@ DISPENSABLE = ("note", "± folds", "± LB", "rows", "gap", "90 % of CV", "LB pri
 @click.argument("runs", nargs=-1, metavar="[RUN...]")
 @click.option("--table", type=click.Path(path_type=Path), metavar="FILE", help="Compare the lines of a CSV.")
 @click.option("--greater-is-better/--lower-is-better", default=None, help="A table's direction.")
-@click.option("--noise/--no-noise", default=True, help="Measure noise on OOF predictions, once.")
+@click.option("--no-noise", is_flag=True, help="Leave out the noise, which is measured on OOF predictions.")
 @click.option("--shake", is_flag=True, help="Simulate the private board: 90 % intervals of score and rank.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a page as well.")
 def compare(runs: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -67,7 +67,7 @@ def compare_as_asked(runs: tuple[str, ...], options: dict[str, Any]) -> Comparis
 
     Args:
         runs: Runs, as they are typed.
-        options: `table`, `greater_is_better`, `noise` and `shake`.
+        options: `table`, `greater_is_better`, and perhaps `no_noise` and `shake`.
 
     Raises:
         click.UsageError: Options that contradict each other, or a table without its direction.
@@ -80,7 +80,7 @@ def compare_as_asked(runs: tuple[str, ...], options: dict[str, Any]) -> Comparis
         if greater_is_better is not None:
             raise click.UsageError("competition.yaml declares the direction; the option is for --table")
         workspace = find_workspace(Path.cwd())
-        comparison = compare_runs(workspace, runs, noise=options["noise"], told=_tell_progress)
+        comparison = compare_runs(workspace, runs, noise=not options.get("no_noise"), told=_tell_progress)
     else:
         if runs:
             raise click.UsageError("name runs or a --table, not both")

@@ -32,7 +32,7 @@ def finals(runs: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from kagkit.judgement.finals import propose_finals
     from kagkit.workspace.layout import find_workspace
 
-    comparison = compare_as_asked(runs, options | {"noise": True})
+    comparison = compare_as_asked(runs, options)
     of = None if options["table"] else find_workspace(Path.cwd()).competition.competition
     proposal = propose_finals(comparison, of)
     if as_json:
