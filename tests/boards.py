@@ -48,7 +48,7 @@ def noises(count: int, cv_sd: float, public_sd: float, **facts: Any) -> dict[str
     found = {}
     for place in range(count):
         own = common + 0.1 * chance.normal(size=(2, DRAWS))
-        told = {
+        told: dict[str, Any] = {
             "cv": tuple(cv_sd * own[0]),
             "public": tuple(public_sd * own[1]),
             "interval": (0.0, 1.0),

@@ -294,8 +294,8 @@ def interval_of(found: Numbers, level: float = 0.9) -> tuple[float, float]:
     """The middle part of some draws.
 
     Example:
-        >>> interval_of(np.arange(101.0))
-        (5.0, 95.0)
+        >>> interval_of(np.arange(101.0), 0.5)
+        (25.0, 75.0)
     """
     low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
