@@ -195,6 +195,8 @@ class _Assembly:
         material = self._material
         covered = {score["fold"]: score["rows"] for score in scores}
         tasks = [(part, read_task(self.workspace.tasks / part.folder)) for part in spec.parts]
+        told = asdict(metric) | {"code": self._metric_code()}
+        del told["per_row"]  # another form of the same score decides nothing
         return {
             "kagkit": FORMAT,
             "competition": self.competition.competition,
@@ -213,7 +215,7 @@ class _Assembly:
                 "bytes": table.stat().st_size,
                 "made": material.folds_told,
             },
-            "metric": asdict(metric) | {"code": self._metric_code()},
+            "metric": told,
             "cv": cv,
             "cv_std": _spread(scores),
             "coverage": sum(covered.values()) / material.train_rows if covered else None,

@@ -50,6 +50,8 @@ class Metric:
         args: Further arguments of `score`.
         solution: `module:function(rows) -> table`, the truth in submission format; by default the rows'
             own key and target columns.
+        per_row: `module:function`, with the arguments of `score`: a table by id, whose column means have
+            the score as their mean. It makes `kagkit compare` quick; it is held against `score` first.
         cv: `pooled` scores all OOF rows at once, `fold_mean` averages the folds' scores.
     """
 
@@ -57,6 +59,7 @@ class Metric:
     greater_is_better: bool
     args: dict[str, Any] = field(default_factory=dict)
     solution: str | None = None
+    per_row: str | None = None
     cv: Literal["pooled", "fold_mean"] = "pooled"
 
 
@@ -294,6 +297,8 @@ def _function_problems(root: Path, competition: Competition, where: Any) -> Iter
         yield from check_function(root, competition.rows.load, where("rows.load"))
     if metric.solution:
         yield from check_function(root, metric.solution, where("metric.solution"))
+    if metric.per_row:
+        yield from check_function(root, metric.per_row, where("metric.per_row"))
     for name, scheme in competition.folds.items():
         if scheme.function is not None:
             yield from check_function(root, scheme.function, where(f"folds.{name}.function"))
