@@ -23,10 +23,20 @@ from kagkit.cli import kagkit
 from kagkit.host.terms import HostMetric, HostStage, Limits, Lines, Participant, Terms
 from kagkit.recipes.guessing import LOWER_IS_BETTER
 from kagkit.workspace.commandlines import Command
-from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, Stage, SubmissionFormat
-from kagkit.workspace.manifest import Asset, FoldChoice, Making, Manifest, Resources, Saving
+from kagkit.workspace.competition import Competition, FurtherSource, Metric, Rows, SubmissionFormat
+from kagkit.workspace.manifest import (
+    Asset,
+    FoldChoice,
+    Making,
+    Manifest,
+    Resources,
+    Saving,
+    SecondStage,
+    SomeFolds,
+)
 from kagkit.workspace.schemes import Scheme
 from kagkit.workspace.search import Search, Span
+from kagkit.workspace.stage import Stage
 from tests.floors import ROOT
 
 DOCS = ROOT / "docs"
@@ -52,6 +62,8 @@ SECTIONS: dict[Any, str] = {
     Asset: "assets",
     Resources: "resources",
     Saving: "save",
+    SomeFolds: "some-folds",
+    SecondStage: "stage2",
     Search: "search",
     Span: "spans",
 }

@@ -235,13 +235,13 @@ def to_sample_order(table: pd.DataFrame, sample: pd.DataFrame, key: list[str]) -
     return table.iloc[np.argsort(position.reindex(have).to_numpy(), kind="stable")].reset_index(drop=True)
 
 
-def read_sample(root: Path, competition: Competition) -> pd.DataFrame | None:
-    """The host's sample submission, key columns as text; None where competition.yaml names none.
+def read_sample(root: Path, competition: Competition, stage: int = 1) -> pd.DataFrame | None:
+    """The host's sample submission of a stage, key columns as text; None where competition.yaml names none.
 
     Raises:
         SubmissionError: It cannot be read as a table, or lacks a column that competition.yaml names.
     """
-    file, key = competition.stages["1"].sample_submission, competition.submission_key
+    file, key = competition.stages[str(stage)].sample_submission, competition.submission_key
     if file is None:
         return None
     sample = read_submission(root / file, key)

@@ -58,7 +58,9 @@ def _package(workspace: Workspace, run: Run) -> Package:
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
     source = run.folder / "submission.csv"
-    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | _check(workspace, source)
+    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | _check(
+        workspace, source, run.data["stage"]
+    )
     folder = workspace.submissions / submission_name(run)
     path = (folder / "submission.csv").relative_to(workspace.root).as_posix()
     with held(workspace.cache / "submissions.lock"):
@@ -74,8 +76,8 @@ def _package(workspace: Workspace, run: Run) -> Package:
     return Package(path, sha256, rehearsal, new=True)
 
 
-def _check(workspace: Workspace, source: Path) -> dict[str, str]:
-    expected = expect(workspace.root, workspace.competition)
+def _check(workspace: Workspace, source: Path, stage: int) -> dict[str, str]:
+    expected = expect(workspace.root, workspace.competition, stage)
     if expected is None:
         return {"check": "no sample submission to check against"}
     problems = check_submission(source, expected)

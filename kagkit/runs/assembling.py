@@ -42,6 +42,7 @@ class AssemblySpec:
         differs: Tasks that gave other bytes when they were done again.
         keeps: `weights` or `predictions`.
         parents: The runs that fed it, as the record tells them.
+        stage: The stage.
         smoke: Whether it is a smoke run.
     """
 
@@ -57,6 +58,7 @@ class AssemblySpec:
     differs: tuple[str, ...]
     keeps: str
     parents: tuple[dict[str, Any], ...] = ()
+    stage: int = 1
     smoke: bool = False
 
 

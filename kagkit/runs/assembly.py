@@ -28,7 +28,7 @@ from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.interface import read_interface
-from kagkit.runs.material import cached_material, rows_folder, scheme_of
+from kagkit.runs.material import cached_material, rows_folder, scheme_of, stage_sources
 from kagkit.runs.origins import code_files, refuse_changed
 from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
 from kagkit.runs.scorecard import FoldFile, Scorecard
@@ -203,7 +203,7 @@ class _Assembly:
             "experiment": spec.experiment,
             "number": number,
             "run": f"{spec.experiment}/{number}",
-            "stage": 1,
+            "stage": spec.stage,
             "note": manifest.note,
             "complete": spec.complete,
             "plan_key": spec.plan_key,
@@ -220,6 +220,7 @@ class _Assembly:
             "cv_std": _spread(scores),
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
             "rows": {"train": material.train_rows, "test": material.test_rows, "dropped": material.dropped},
+            "ingested": material.ingested,
             "folds": scores,
             "keeps": spec.keeps,
             "deterministic": not spec.differs,
@@ -253,7 +254,8 @@ class _Assembly:
         workspace, root = self.workspace, self.workspace.root
         made = (workspace.runs, workspace.cache, root / "folds")
         places = {str(place.relative_to(root)) for place in made} | set(self.spec.origins)
-        places |= {path for part in self.competition.stages["1"].parts.values() for path in part}
+        sources = [self.competition.sources[name] for name in stage_sources(self.spec.stage)]
+        places |= {path for source in sources for part in source.values() for path in part}
         own = scheme_of(self.competition, self.spec.fold_set).file
         places |= {own} if own else set()
         return tuple(sorted(places))
@@ -277,7 +279,7 @@ class _Assembly:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        sample = read_sample(self.workspace.root, self.competition)
+        sample = read_sample(self.workspace.root, self.competition, self.spec.stage)
         making = self.experiment.manifest.submission
         return Scorer(
             self.workspace.root, self.competition, making, sample, self._material.targets, self._train

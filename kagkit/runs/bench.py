@@ -107,7 +107,8 @@ class Bench:
             KagkitError: Whatever the job could not do.
         """
         folder = self._workspace.work / f"rows-{key}"
-        spec = {"key": key, "fold_set": fold_set, "smoke": self._workspace.smoke}
+        stage = self._experiment.manifest.stage
+        spec = {"stage": stage, "key": key, "fold_set": fold_set, "smoke": self._workspace.smoke}
         with held(lock_of(folder)):
             write_json(folder / "spec.json", spec)
             self._do("reading the rows", "kagkit.runs.material:take_stock", folder)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from kagkit.data.predictions import Predictions
     from kagkit.data.rows import DataPaths
 
-STAGE = 1
 RANKS = "ranks"
-TEST_PART = f"stage{STAGE}/test"
 
 
 class Handing:
@@ -47,7 +45,8 @@ class Handing:
 
     def inputs(self) -> list[Stored]:
         """The finished tasks this one builds on."""
-        folders = [name for name in (self.spec.weights, *self.spec.prepared.values()) if name]
+        spec = self.spec
+        folders = [name for name in (spec.weights, spec.start, *spec.prepared.values()) if name]
         return [
             Stored(self.workspace.tasks / name, read_task(self.workspace.tasks / name)) for name in folders
         ]
@@ -61,9 +60,9 @@ class Handing:
         """
         spec = self.spec
         training = spec.kind == "train"
-        part = _part_of(spec.row_sets[0]) if spec.kind == "predict" else spec.part
+        part = spec.part or self._part_of("valid" if training else spec.row_sets[0])
         rows = self._labelled_rows if training else None
-        facts = self._facts(training) | {"inputs": self._fed(TEST if part == TEST_PART else OOF)}
+        facts = self._facts(training) | {"inputs": self._fed(TEST if part.endswith("/test") else OOF)}
         own = self.work
         if rank:
             own = rank_folder(self.work, rank)
@@ -74,7 +73,7 @@ class Handing:
     def predict_task(self, row_set: str) -> Task:
         """The task as `predict` sees it: no rows but those it is given, no training table."""
         facts = self._facts(training=False) | {"inputs": self._fed(OOF if row_set == "valid" else TEST)}
-        return Task(self.work / "events.jsonl", None, part=_part_of(row_set), **facts)
+        return Task(self.work / "events.jsonl", None, part=self._part_of(row_set), **facts)
 
     def part_rows(self) -> pd.DataFrame:
         """The rows of the part that `prepare` is for, without targets."""
@@ -96,7 +95,7 @@ class Handing:
         facts = {
             "seed": spec.seed,
             "fold": spec.fold,
-            "stage": STAGE,
+            "stage": spec.stage,
             "data": data,
             "prepared": {part: self._folder(name) for part, name in spec.prepared.items()},
             "assets": {name: root / path for name, path in spec.assets.items()},
@@ -106,7 +105,12 @@ class Handing:
             "out": self.work / "out",
             "checkpoint": self.work / "checkpoint",
         }
+        facts["start"] = self._folder(spec.start) if spec.start else None
         return facts | ({"weights": self._folder(spec.weights)} if spec.weights else {})
+
+    def _part_of(self, row_set: str) -> str:
+        """The part a row set is of: held-out rows are training rows."""
+        return f"stage{self.spec.stage}/{'train' if row_set == 'valid' else 'test'}"
 
     def _fed(self, which: str) -> dict[str, Predictions]:
         """What other runs predicted: held-out rows, or test rows."""
@@ -116,10 +120,9 @@ class Handing:
         return {name: Predictions.open(self.workspace.root / told["path"]) for name, told in files.items()}
 
     def _main_data(self, training: bool) -> DataPaths:
-        from kagkit.data.parts import data_paths
+        from kagkit.data.parts import stage_paths
 
-        stage = self.competition.stages[str(STAGE)]
-        return data_paths(self.workspace.root, stage, "train" if training else "test")
+        return stage_paths(self.workspace, self.spec.stage, "train" if training else "test")
 
     def _folder(self, name: str) -> Path:
         """What a finished task left."""
@@ -154,8 +157,3 @@ class Handing:
 def rank_folder(work: Path, rank: int) -> Path:
     """What is left there by one of the processes that train together; no task keeps it."""
     return work / RANKS / str(rank)
-
-
-def _part_of(row_set: str) -> str:
-    """The part a row set is of: held-out rows are training rows."""
-    return f"stage{STAGE}/{'train' if row_set == 'valid' else 'test'}"

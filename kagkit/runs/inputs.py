@@ -62,7 +62,7 @@ def find_inputs(
     for name, reference in experiment.manifest.inputs.items():
         run = find_run(workspace, (pinned or {}).get(name, reference))
         _refuse_unfit(experiment, name, run)
-        _refuse_other_folds(workspace, experiment, name, run)
+        refuse_other_folds(workspace, experiment, f"{experiment.path.name}: inputs.{name}", run)
         folder = run.folder.relative_to(workspace.root)
         files = {
             which: {
@@ -87,8 +87,18 @@ def _refuse_unfit(experiment: Experiment, name: str, run: Run) -> None:
         raise ManifestError(f"{run.name} feeds nothing", [Problem(where, found, hint="fit: folds, or both")])
 
 
-def _refuse_other_folds(workspace: Workspace, experiment: Experiment, name: str, run: Run) -> None:
-    """A key that sits in two folds was trained on there by what must not have seen it here."""
+def refuse_other_folds(workspace: Workspace, experiment: Experiment, where: str, run: Run) -> None:
+    """Stop where a key sits in two folds: it was trained on there by what must not have seen it here.
+
+    Args:
+        workspace: The workspace.
+        experiment: What the run feeds, or goes on from it.
+        where: The place in its manifest that names the run.
+        run: The run.
+
+    Raises:
+        DataError: How many keys, and the first of them.
+    """
     own, theirs = experiment.manifest.folds.set, run.data["fold_set"]["name"]
     if own == theirs:
         return
@@ -98,7 +108,7 @@ def _refuse_other_folds(workspace: Workspace, experiment: Experiment, name: str,
     if moved:
         found = f"{counted(len(moved), 'row')} in another fold of {theirs}: {samples(sorted(moved))}"
         problem = Problem(
-            f"{experiment.path.name}: inputs.{name}",
+            where,
             f"{run.name} is on the folds {theirs}, {found}",
             f"the folds {own}",
             f"give {run.experiment} the folds {own}, or this one {theirs}",

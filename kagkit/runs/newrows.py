@@ -27,8 +27,6 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-PART = Part("stage1", "test")
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -107,6 +105,11 @@ class _Job:
         data = read_json(self.above / "asked.json")
         return Asked(**{**data, "files": tuple(data["files"]), "members": tuple(data["members"])})
 
+    @property
+    def part(self) -> Part:
+        """What the new rows are taken for: test rows of the run's stage."""
+        return Part(f"stage{read_run(self.root / self.asked.run).data['stage']}", "test")
+
     @cached_property
     def files(self) -> RunFiles:
         return read_files(read_run(self.root / self.asked.run))
@@ -115,7 +118,7 @@ class _Job:
         told, interface = self.files.competition.rows, interface_from(self.files.interface)
         rules = RowRules(told.key, told.group, (), told.duplicates, interface.text)
         loader = import_function(self.root, told.load) if told.load else None
-        loaded = load(PART, self.paths, rules, loader)
+        loaded = load(self.part, self.paths, rules, loader)
         fitted = fit_rows(loaded.frame, interface)
         contents.save(fitted.frame, self.above / "rows.arrow")
         facts = {"rows": len(fitted.frame), "dropped": loaded.dropped}

@@ -30,7 +30,7 @@ def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:
 
 def read_origins(workspace: Workspace, experiment: Experiment) -> dict[str, str]:
     """sha256 of all that a run is made from beside its data: manifest, competition.yaml, sample, code."""
-    sample = workspace.competition.stages["1"].sample_submission
+    sample = workspace.competition.stages[str(experiment.manifest.stage)].sample_submission
     files = [FILE, experiment.path.name, *code_files(workspace, experiment), *([sample] if sample else [])]
     return digest_files(workspace.root, files)
 

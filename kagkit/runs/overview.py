@@ -12,9 +12,9 @@ from kagkit.foundation.errors import Problem, ReproductionError
 from kagkit.runs.record import Run, experiments_with_runs, read_run, run_folders
 from kagkit.runs.sizes import used_bytes
 from kagkit.runs.unfinished import experiment_of, list_unfinished, seconds_left
-from kagkit.workspace.competition import Stage
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import read_events, read_scores
+from kagkit.workspace.stage import Stage
 from kagkit.workspace.tally import count_submissions
 
 

@@ -8,21 +8,21 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from kagkit.foundation.component import function_code
 from kagkit.foundation.errors import ManifestError, Problem
-from kagkit.foundation.files import digest_of, file_sha256
+from kagkit.foundation.files import digest_of
 from kagkit.runs.choices import Choice, Planned
 from kagkit.runs.inputs import OOF, TEST, Input
-from kagkit.runs.material import Material
+from kagkit.runs.material import Material, stage_sources
 from kagkit.runs.origins import digest_files
+from kagkit.runs.presentation import describe_presentation
 from kagkit.runs.reasons import History
 from kagkit.runs.record import Run
 from kagkit.runs.spec import Kind, TaskSpec
+from kagkit.runs.starting import Starting
 from kagkit.runs.store import Stored, find_task, key_of
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 
-PARTS = ("stage1/train", "stage1/test")
 SHORT_IN_SMOKE = ("epochs", "steps", "rounds")
 
 
@@ -37,6 +37,7 @@ class Planner:
         versions: Digests of the parts of every source it uses: `{"stage1": {"train": …}}`.
         previous: Its latest run, to compare with.
         inputs: The runs that feed it.
+        start: The run it goes on from.
         choice: What the command line chose.
     """
 
@@ -46,6 +47,7 @@ class Planner:
     versions: Mapping[str, Mapping[str, str]]
     previous: Run | None
     inputs: tuple[Input, ...] = ()
+    start: Starting | None = None
     choice: Choice = field(default_factory=Choice)
 
     @cached_property
@@ -78,11 +80,12 @@ class Planner:
         """The `prepare` tasks: one for each part, none where the recipe does not prepare."""
         if "prepare" not in self.experiment.recipe.functions:
             return []
-        return [self._plan(self._prepare(part)) for part in PARTS]
+        return [self._plan(self._prepare(part)) for part in self.parts]
 
     def trains(self, prepared: Mapping[str, Stored]) -> list[Planned]:
-        """The `train` tasks of every seed and fold."""
-        return [self._plan(self._train(seed, fold, prepared)) for seed in self.seeds for fold in self.fits]
+        """The `train` tasks of every seed and fold; a frozen one is done: it is that of stage 1."""
+        specs = [self._train(seed, fold, prepared) for seed in self.seeds for fold in self.fits]
+        return [self._frozen(spec) if self._is_frozen(spec.fold) else self._plan(spec) for spec in specs]
 
     def predicts(self, train: TaskSpec, weights: Stored, prepared: Mapping[str, Stored]) -> list[Planned]:
         """The `predict` tasks that follow one finished `train` task."""
@@ -102,42 +105,13 @@ class Planner:
         """How many tasks the whole plan has."""
         keeps = self.experiment.keeps == "predictions"
         one = [1 + (0 if keeps else len(self._row_sets(fold))) for fold in self.fits]
-        prepares = len(PARTS) if "prepare" in self.experiment.recipe.functions else 0
+        prepares = len(self.parts) if "prepare" in self.experiment.recipe.functions else 0
         return prepares + len(self.seeds) * sum(one)
 
     def plan_key(self, done: Iterable[Stored]) -> str:
         """The key of the run that these tasks make: they, their contents, and how they are assembled."""
         tasks = sorted([stored.record.key, stored.record.content] for stored in done)
-        return digest_of({"tasks": tasks, **self.presentation})
-
-    @cached_property
-    def presentation(self) -> dict[str, Any]:
-        """What decides a run beside its tasks: combination, submission, metric, the sample submission."""
-        root, competition, manifest = (
-            self.workspace.root,
-            self.workspace.competition,
-            self.experiment.manifest,
-        )
-        metric, stage = competition.metric, competition.stages["1"]
-        references = [manifest.submission.make, metric.score, metric.solution]
-        references += [manifest.combine] if ":" in manifest.combine else []
-        return {
-            "experiment": self.experiment.name,
-            "seeds": self.seeds,
-            "fits": self.fits,
-            "fit": manifest.fit,
-            "complete": self.complete,
-            "combine": manifest.combine,
-            "make": [manifest.submission.make, manifest.submission.args],
-            "metric": [metric.score, metric.args, metric.solution, metric.cv, metric.greater_is_better],
-            "code": {reference: function_code(root, reference) for reference in references if reference},
-            "declared": [self._declared[file] for file in manifest.code],
-            "data": self.versions,
-            "format": [competition.submission_key, competition.submission.target, self.material.targets],
-            "sample": file_sha256(root / stage.sample_submission) if stage.sample_submission else None,
-            "accepted": self.accepted,
-            "inputs": [[each.name, each.plan_key] for each in self.inputs],
-        }
+        return digest_of({"tasks": tasks, **describe_presentation(self)})
 
     @cached_property
     def accepted(self) -> dict[str, str]:
@@ -191,13 +165,16 @@ class Planner:
         facts |= {"launch": [self.experiment.manifest.launch, processes]} if processes else {}
         row_sets: tuple[str, ...] = ()
         names: tuple[str, ...] = ("train",)
-        parts: tuple[str, ...] = PARTS[:1]
+        parts: tuple[str, ...] = self.parts[:1]
         if self.experiment.keeps == "predictions":
-            row_sets, names, parts = self._row_sets(fold), ("train", "predict"), PARTS
+            row_sets, names, parts = self._row_sets(fold), ("train", "predict"), self.parts
             facts["test rows"] = self.material.parts["test"] if "test" in row_sets else None
             facts["save.dtype"] = self.experiment.manifest.save.dtype
         given = {part: prepared[part] for part in parts if part in prepared}
         more = {"row_sets": row_sets, "prepared": given, "processes": processes}
+        if self.start is not None:
+            stored = self.start.of(self.experiment.name, seed, fold)
+            facts["start"], more["start"] = stored.record.content, stored.folder.name
         return self._spec("train", seed, fold, facts, names, **more)
 
     def _predict(
@@ -208,7 +185,7 @@ class Planner:
         dtype = self.experiment.manifest.save.dtype
         facts = {"seed": train.seed, "fold": train.fold, "weights": weights.record.content}
         facts |= {f"{row_set} rows": digest, "save.dtype": dtype}
-        part = PARTS[0] if valid else PARTS[1]
+        part = self.parts[0 if valid else 1]
         given = {part: prepared[part]} if part in prepared else {}
         return self._spec(
             "predict",
@@ -240,15 +217,15 @@ class Planner:
         ingredients |= {f"args.{key}": value for taken in args.values() for key, value in taken.items()}
         ingredients |= {f"prepared {part}": stored.record.content for part, stored in prepared.items()}
         ingredients |= self._fed(kind, more.get("row_sets", ()))
-        ingredients |= {
-            f"asset {name}": self._declared[asset.path] for name, asset in manifest.assets.items()
-        }
+        ingredients |= {f"asset {name}": self.declared[asset.path] for name, asset in manifest.assets.items()}
         ingredients |= {f"data {source}": self._files(source) for source in manifest.data if source != "main"}
-        if "files" in self.versions["stage1"]:
-            ingredients["data files"] = self._files("stage1")
+        for source in stage_sources(manifest.stage):
+            if "files" in self.versions[source]:
+                name = "data files" if source == "stage1" else f"data files {source}"
+                ingredients[name] = self._files(source)
         own = self._code(functions)
         ingredients |= {f"code {name}": digest for name, digest in own.items()}
-        ingredients |= {f"code {file}:(file)": self._declared[file] for file in manifest.code}
+        ingredients |= {f"code {file}:(file)": self.declared[file] for file in manifest.code}
         spec = TaskSpec(
             key="",
             kind=kind,
@@ -266,13 +243,14 @@ class Planner:
             sources=tuple(source for source in manifest.data if source != "main"),
             inputs={each.name: each.files for each in self.inputs if kind != "prepare"},
             assets={name: asset.path for name, asset in manifest.assets.items()},
-            declared=self._declared,
+            declared=self.declared,
             threads=manifest.resources.cpus,
             determinism=manifest.determinism,
             dtype=manifest.save.dtype,
             command=manifest.command,
             workdir=manifest.workdir,
             outputs=manifest.outputs,
+            stage=manifest.stage,
             smoke=self.workspace.smoke,
             **more,
         )
@@ -287,7 +265,7 @@ class Planner:
         return {f"inputs.{each.name}": [each.content(which) for which in wanted] for each in self.inputs}
 
     @cached_property
-    def _declared(self) -> dict[str, str]:
+    def declared(self) -> dict[str, str]:
         """sha256 of what `code:` and `assets:` name, by path; read once, however many tasks there are."""
         manifest = self.experiment.manifest
         return digest_files(
@@ -333,6 +311,26 @@ class Planner:
         if stored is None or stored.record.undeclared:
             ingredients = spec.ingredients
         return replace(spec, ingredients=ingredients, key=key_of(ingredients))
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The parts of its stage's rows."""
+        stage = f"stage{self.experiment.manifest.stage}"
+        return f"{stage}/train", f"{stage}/test"
+
+    @property
+    def parents(self) -> tuple[dict[str, Any], ...]:
+        """What the record says of the runs it is made from."""
+        fed = tuple(each.as_parent() for each in self.inputs)
+        return (*fed, self.start.as_parent()) if self.start else fed
+
+    def _is_frozen(self, fold: int | None) -> bool:
+        return self.start is not None and self.experiment.manifest.frozen.has(fold)
+
+    def _frozen(self, spec: TaskSpec) -> Planned:
+        assert self.start is not None  # noqa: S101 (only what starts from a run is frozen)
+        stored = self.start.of(self.experiment.name, spec.seed, spec.fold)
+        return Planned(replace(spec, key=stored.record.key, ingredients=stored.record.ingredients), stored)
 
     def _plan(self, spec: TaskSpec) -> Planned:
         stored = find_task(self.workspace.tasks, spec.key)

@@ -26,7 +26,6 @@ from kagkit.runs.store import lock_of
 from kagkit.runs.usable import Member, Usable
 
 JOBS = "kagkit.runs.newrows"
-PART = "stage1/test"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def find_data(usable: Usable, folder: Path) -> NewData:
     Raises:
         DataError: Every file that is missing.
     """
-    stage = usable.competition.stages["1"]
+    stage = usable.competition.stages[str(usable.run.data["stage"])]
     problems: list[Problem] = []
 
     def found(declared: str) -> Path:
@@ -225,7 +224,8 @@ class _Drive:
         manifest, recipe = experiment.manifest, experiment.recipe
         predicts = kind == "predict"
         fold = "all rows" if member.fold is None else f"fold {member.fold}"
-        prepared = {PART: self._told(self._folder(_PREPARE) / "out")} if predicts and self._prepares else {}
+        part = f"stage{self._usable.run.data['stage']}/test"
+        prepared = {part: self._told(self._folder(_PREPARE) / "out")} if predicts and self._prepares else {}
         return TaskSpec(
             key="",
             kind=kind,
@@ -239,7 +239,7 @@ class _Drive:
             source="",
             rows="",
             fold_set=manifest.folds.set,
-            part=None if predicts else PART,
+            part=None if predicts else part,
             row_sets=("test",) if predicts else (),
             weights=member.weights if predicts else None,
             prepared=prepared,
@@ -251,6 +251,7 @@ class _Drive:
             command=manifest.command,
             workdir=manifest.workdir,
             outputs=manifest.outputs,
+            stage=self._usable.run.data["stage"],
         )
 
     def _folder(self, label: str) -> Path:
@@ -283,4 +284,4 @@ class _Drive:
         self._bench.engine.start(Job(name, entry, argument, folder / "log.txt", env))
 
 
-_PREPARE = f"prepare {PART}"
+_PREPARE = "prepare"

@@ -13,12 +13,13 @@ from kagkit.runs.choices import Choice, RunOptions
 from kagkit.runs.drive import Drive, Start
 from kagkit.runs.events import Event, Noted, PlanMade
 from kagkit.runs.inputs import find_inputs
-from kagkit.runs.material import Material, cached_material, rows_key
+from kagkit.runs.material import Material, cached_material, rows_key, sources_of
 from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
 from kagkit.runs.record import Run, latest_run
+from kagkit.runs.starting import find_start
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.lineage import order_upstream
@@ -60,7 +61,7 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
     experiment = workspace.experiment(name)
     inputs = find_inputs(workspace, experiment, options.inputs)
     origins = read_origins(workspace, experiment)
-    sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
+    sources = sources_of(experiment)
     pins = settle_data(workspace, sources)
     yield from (Noted(note) for note in pins.notes)
     with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
@@ -72,7 +73,8 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
         if previous is not None:
             refuse_moved_folds(workspace, previous, experiment.manifest.folds.set)
         choice = replace(options.choice, restart=options.restart)
-        planner = Planner(workspace, experiment, material, pins.parts, previous, inputs, choice)
+        start = find_start(workspace, experiment, options.inputs)
+        planner = Planner(workspace, experiment, material, pins.parts, previous, inputs, start, choice)
         yield from Drive(planner, pins, bench, options, Start(began, origins)).run()
 
 
@@ -84,7 +86,7 @@ def ready_material(
     Raises:
         KagkitError: Whatever the job could not do.
     """
-    key, fold_set = rows_key(workspace, pins.parts["stage1"]), experiment.manifest.folds.set
+    key, fold_set = rows_key(workspace, experiment.manifest.stage, pins.parts), experiment.manifest.folds.set
     material = cached_material(workspace, key, fold_set)
     if material is None:
         bench.take_stock(key, fold_set)
@@ -114,7 +116,7 @@ def run_facts(run: Run, counts: Mapping[str, int], seconds: float) -> dict[str, 
     return {
         "run": run.name,
         **told,
-        "data": {"version": data["data"]["stage1"]},
+        "data": {"version": data["data"][f"stage{data['stage']}"]},
         "weights": data["weights"],
         **content,
         "tasks": dict(counts),

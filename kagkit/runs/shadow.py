@@ -13,6 +13,7 @@ from kagkit.foundation.files import link_or_copy, read_json, write_json
 from kagkit.runs.material import scheme_of
 from kagkit.runs.pinning import fold_table_then
 from kagkit.runs.record import Run, find_run, verify_run
+from kagkit.runs.starting import START
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.runs.usable import competition_of, manifest_of
 from kagkit.workspace.competition import FILE
@@ -61,9 +62,9 @@ def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
         _copy_sources(run, shadow)
         _link_data(workspace, shadow, run)
         _copy_folds(workspace, shadow, run)
-        _link_parents(workspace, shadow, run)
         for stored in _taken_tasks(workspace, run, level):
             shutil.copytree(stored.folder, shadow.tasks / stored.folder.name, copy_function=_link)
+        _link_parents(workspace, shadow, run)
         write_json(root / MARK, mark)
     return Workspace(root)
 
@@ -160,6 +161,10 @@ def _link_parents(workspace: Workspace, shadow: Workspace, run: Run) -> None:
             problems.append(Problem(fed.name, "another run than the one that fed it", hint="bring that back"))
         else:
             shutil.copytree(fed.folder, shadow.runs / fed.experiment / fed.folder.name, copy_function=_link)
+            for task in fed.data["tasks"] if parent["input"] == START else ():
+                weights, place = workspace.tasks / task["folder"], shadow.tasks / task["folder"]
+                if task["kind"] == "train" and not place.exists():
+                    shutil.copytree(weights, place, copy_function=_link)
     if problems:
         raise ReproductionError(f"what fed {run.name} is not as it was recorded", problems)
 

@@ -25,7 +25,7 @@ class TaskSpec:
         args: The arguments of each function, by its name.
         seed: The seed.
         fold: The held-out fold; None for a fit on all rows, and for `prepare`.
-        part: For `prepare`: `stage1/train` or `stage1/test`.
+        part: For `prepare`: `stage1/train` or `stage1/test`, or those of stage 2.
         row_sets: What to predict: `valid`, `test`. A `train` that keeps predictions alone predicts too.
         functions: The recipe's functions it calls.
         source: A digest of their code when the plan was made.
@@ -33,6 +33,8 @@ class TaskSpec:
         fold_set: The name of the fold set.
         weights: The folder of the train task whose weights are used, relative to the tasks' folder.
         prepared: Folders of prepare tasks by part, likewise.
+        start: The folder of the train task it goes on from, likewise.
+        stage: The stage.
         sources: Further data sources the recipe may read.
         inputs: Predictions of other runs, by name and row set: path, and sha256 of the file.
         assets: Paths of assets, by name.
@@ -64,6 +66,8 @@ class TaskSpec:
     row_sets: tuple[str, ...] = ()
     weights: str | None = None
     prepared: dict[str, str] = field(default_factory=dict)
+    start: str | None = None
+    stage: int = 1
     sources: tuple[str, ...] = ()
     inputs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     assets: dict[str, str] = field(default_factory=dict)

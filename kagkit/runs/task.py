@@ -28,8 +28,8 @@ class Task:
         seed: The seed of this task; python, numpy and torch are seeded with it already.
         fold: The fold that is held out; None when fitting on all rows.
         stage: 1 or 2.
-        part: In `prepare` and `predict`: the part its rows are of, `stage1/train` or `stage1/test`.
-        data: Paths by source; `data["main"].files` are the stage's.
+        part: The part its rows are of: `stage1/train`, `stage1/test`, `stage2/train` or `stage2/test`.
+        data: Paths by source; `data["main"].files` are those of every stage up to this one.
         prepared: What `prepare` left, by part: `prepared["stage1/train"]` is a folder.
         inputs: Predictions of the runs that feed this one, by name and then by key: in `train` held-out ones
             of the training rows, in `predict` those of the rows it is given.
@@ -39,13 +39,14 @@ class Task:
         rank: This process among those that train together, from 0; 0 where it is alone.
         out: The folder for the files `prepare` or `train` makes.
         checkpoint: A folder that survives a kill: what is in it is there again when the task goes on.
+        start: The folder with the weights this one goes on from (`start:` in the manifest); None without.
         weights: In `load` and `predict`: the folder with what `train` made, to be read only.
     """
 
     seed: int
     fold: int | None
     stage: int
-    part: str | None
+    part: str
     data: Mapping[str, DataPaths]
     prepared: Mapping[str, Path]
     inputs: Mapping[str, Predictions]
@@ -55,6 +56,7 @@ class Task:
     rank: int
     out: Path
     checkpoint: Path
+    start: Path | None
     weights: Path
 
     def __init__(self, events: Path, rows: Callable[[str], pd.DataFrame] | None = None, **facts: Any) -> None:

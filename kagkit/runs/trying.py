@@ -151,4 +151,5 @@ class TrialDrive:
             folds=tuple(parts),
             known=self._trial.folds,
             whole=first == len(self._folds),
+            stage=manifest.stage,
         )

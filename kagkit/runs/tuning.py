@@ -16,11 +16,12 @@ from kagkit.foundation.errors import KagkitError, ManifestError, Problem, RunErr
 from kagkit.foundation.files import digest_of, held
 from kagkit.runs.bench import Bench
 from kagkit.runs.events import Event, Noted
-from kagkit.runs.material import Material
+from kagkit.runs.material import Material, sources_of
 from kagkit.runs.origins import digest_files, read_origins, refuse_changed
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
+from kagkit.runs.presentation import describe_presentation
 from kagkit.runs.record import latest_run
 from kagkit.runs.runner import ready_material
 from kagkit.runs.suggestion import refuse_without_optuna, suggest
@@ -112,7 +113,7 @@ def tune_experiment(workspace: Workspace, name: str, options: TuneOptions) -> It
     search = _search_of(experiment)
     refuse_without_optuna()
     origins = read_origins(workspace, experiment)
-    sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
+    sources = sources_of(experiment)
     pins = settle_data(workspace, sources)
     yield from (Noted(note) for note in pins.notes)
     folder = studies_folder(workspace) / experiment.name
@@ -168,7 +169,7 @@ def _key(workspace: Workspace, experiment: Experiment, material: Material, pins:
     return digest_of(
         {
             "manifest": {key: value for key, value in manifest.items() if key not in APART},
-            "presentation": planner.presentation,
+            "presentation": describe_presentation(planner),
             "code": recipe.code(*recipe.functions),
             "assets": digest_files(workspace.root, assets),
             "folds": {name: asdict(fold) for name, fold in material.folds.items()},

@@ -23,6 +23,7 @@ from kagkit.foundation.files import (
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
 from kagkit.runs.leavings import find_private, refuse_unkeepable
+from kagkit.runs.material import stage_sources
 from kagkit.runs.opening import Source, open_recipe
 from kagkit.runs.origins import refuse_changed
 from kagkit.runs.ranks import train_together
@@ -132,8 +133,8 @@ def _allowed(workspace: Workspace, spec: TaskSpec, source: Source, work: Path) -
     places.update(source.imports.local)
     places.update(told["path"] for files in spec.inputs.values() for told in files.values())
     places.update(spec.declared)
-    stage = competition.stages["1"]
-    places.update(stage.files)
+    for stage in stage_sources(spec.stage):
+        places.update(competition.sources[stage].get("files", ()))
     for name in spec.sources:
         places.update(competition.data[name].files)
     return tuple(sorted(places))

@@ -18,8 +18,8 @@ from kagkit.workspace.competition import (
     line_of,
     refuse_other_formats,
 )
-from kagkit.workspace.lineage import input_problems
-from kagkit.workspace.manifest import MEMORY, Manifest, Resources
+from kagkit.workspace.lineage import input_problems, reference_problems
+from kagkit.workspace.manifest import MEMORY, Manifest, Resources, SomeFolds
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
 from kagkit.workspace.search import search_problems
@@ -188,8 +188,26 @@ def _problems(root: Path, manifest: Manifest, where: Where, competition: Competi
     for file in manifest.code:
         yield from path_problems(root, file, where("code"))
     yield from input_problems(root, manifest.inputs, where)
+    yield from _stage_problems(root, manifest, where, competition)
     yield from _resource_problems(manifest.resources, where("resources"))
     yield from _function_problems(root, manifest, where)
+
+
+def _stage_problems(
+    root: Path, manifest: Manifest, where: Where, competition: Competition
+) -> Iterator[Problem]:
+    if str(manifest.stage) not in competition.stages:
+        hint = "declare it: stages: {2: {train: …, test: …}}"
+        found = f"stage: {manifest.stage}, and competition.yaml has none"
+        yield Problem(where("stage"), found, hint=hint)
+    if manifest.start:
+        yield from reference_problems(root, manifest.start, "start", where)
+        if manifest.stage == 1:
+            hint = "weights of stage 1 are taken on in stage 2; pretrained ones are assets"
+            yield Problem(where("start"), "start: in stage 1", "stage: 2", hint)
+    elif manifest.frozen != SomeFolds():
+        hint = "name the run that has the weights, such as start: exp001/3"
+        yield Problem(where("frozen"), "frozen, and no start", hint=hint)
 
 
 def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:

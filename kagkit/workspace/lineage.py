@@ -19,17 +19,29 @@ def input_problems(root: Path, inputs: Mapping[str, str], where: Where) -> Itera
         where: Gives the place of a key.
     """
     for name, reference in inputs.items():
-        place = where(f"inputs.{name}")
-        experiment, slash, number = reference.partition("/")
-        known = {path.stem for path in root.glob("*.yaml")} - {"competition"}
-        known |= {path.name for path in (root / "runs").glob("[!.]*")}
+        key = f"inputs.{name}"
         if not name.isidentifier():
-            yield Problem(place, f"inputs: {name}", "a name such as clf")
-        if slash and not number.isdigit():
-            yield Problem(place, f"inputs.{name}: {reference}", "an experiment, or one of its runs: exp003/2")
-        elif experiment not in known:
-            hint = did_you_mean(experiment, sorted(known))
-            yield Problem(place, f"inputs.{name}: no experiment {experiment}", hint=hint)
+            yield Problem(where(key), f"inputs: {name}", "a name such as clf")
+        yield from reference_problems(root, reference, key, where)
+
+
+def reference_problems(root: Path, reference: str, key: str, where: Where) -> Iterator[Problem]:
+    """What is wrong with a manifest's reference to an experiment, or to one of its runs.
+
+    Args:
+        root: The workspace.
+        reference: `exp003`, or `exp003/2`.
+        key: The key it stands at.
+        where: Gives the place of a key.
+    """
+    experiment, slash, number = reference.partition("/")
+    known = {path.stem for path in root.glob("*.yaml")} - {"competition"}
+    known |= {path.name for path in (root / "runs").glob("[!.]*")}
+    if slash and not number.isdigit():
+        yield Problem(where(key), f"{key}: {reference}", "an experiment, or one of its runs: exp003/2")
+    elif experiment not in known:
+        hint = did_you_mean(experiment, sorted(known))
+        yield Problem(where(key), f"{key}: no experiment {experiment}", hint=hint)
 
 
 def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
