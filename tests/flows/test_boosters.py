@@ -17,7 +17,7 @@ RECIPES = {
     "xgb": ("xgboost", ("xgboost", "xgboost-cpu"), "model.ubj"),
     "cats": ("catboost", ("catboost",), "model.cbm"),
 }
-UNSTAMPING = """    for stamp in ("model_guid", "train_finish_time"):  # else the file is another one each time
+UNSTAMPING = """    for stamp in ("model_guid", "train_finish_time"):  # else each file is another one
         del model.get_metadata()[stamp]
 """
 
