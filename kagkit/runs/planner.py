@@ -254,7 +254,7 @@ class Planner:
             kind=kind,
             label=_label(kind, seed, fold, more),
             ingredients=ingredients,
-            recipe=recipe.file,
+            recipe=recipe.name,
             args={name: args.get(name, {}) for name in ("prepare", "train", "load", "predict")},
             seed=seed,
             fold=fold,

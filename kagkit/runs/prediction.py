@@ -231,7 +231,7 @@ class _Drive:
             kind=kind,
             label=f"predict seed {member.seed} {fold}" if predicts else _PREPARE,
             ingredients={},
-            recipe=recipe.file,
+            recipe=recipe.name,
             args={name: recipe.arguments(name, manifest.args) for name in ("prepare", "load", "predict")},
             seed=member.seed if predicts else 0,
             fold=member.fold if predicts else None,
