@@ -38,12 +38,14 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
         return
     for alarm in comparison.alarms:
         click.secho(f"{alarm.kind}: {alarm.text}", fg="yellow", err=True)
-    scores = ["CV", "± folds", "LB public", "LB private", "gap"]
+    scores = ["CV", "± folds", "optimism", "LB public", "LB private", "gap"]
     rows = [
         [
             row.run,
-            *(number(value) for value in (row.cv, row.cv_std, row.lb_public, row.lb_private)),
-            "-" if row.gap is None else f"{row.gap:+.5f}",
+            *map(number, (row.cv, row.cv_std)),
+            _signed(row.optimism),
+            *map(number, (row.lb_public, row.lb_private)),
+            _signed(row.gap),
             "-" if row.coverage in (None, 1) else f"{row.coverage:.0%}",
             row.note,
         ]
@@ -63,6 +65,10 @@ def _told(descent: Descent) -> str:
     """What is different, in one line: `args.lr 0.1 → 0.03, seeds [0] → [0, 1], code unet.py`."""
     changed = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in descent.changes.items()]
     return ", ".join([*changed, *(f"code {name}" for name in descent.code)]) or "the same manifest and code"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.5f}"
 
 
 def _value(value: Any) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from kagkit.judgement.stacking import Member, Values, stack_members, stack_tests
 from kagkit.judgement.weighing import Method, Weighing, to_scale
-from kagkit.metrics.truth import Judge
+from kagkit.metrics.truth import Judge, flattery
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,7 @@ class Blend:
     @property
     def optimism(self) -> float:
         """How much better the in-sample score looks than the nested one: above 0, it flatters."""
-        better, worse = self.in_sample, self.nested
-        return better - worse if self.greater_is_better else worse - better
+        return flattery(self.in_sample, self.nested, self.greater_is_better)
 
     def as_json(self) -> dict[str, Any]:
         """The blend without its predictions, as plain data for a record."""

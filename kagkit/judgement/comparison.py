@@ -19,7 +19,9 @@ from kagkit.workspace.ledger import Scores, read_scores
 class Row:
     """One run: its CV, the spread of its folds, and what the host gave it.
 
-    `gap` is the public score minus the CV; `coverage` what share of the training rows the CV covers;
+    `gap` is the public score minus the CV; `optimism` how much better the score looks of what was found on
+    the rows it is scored on, above 0 where it flatters, and None where nothing was;
+    `coverage` what share of the training rows the CV covers;
     `descent` how it differs from its parent's run, where it has one.
     """
 
@@ -28,6 +30,7 @@ class Row:
     stage: int
     cv: float | None
     cv_std: float | None
+    optimism: float | None
     coverage: float | None
     lb_public: float | None
     lb_private: float | None
@@ -150,6 +153,7 @@ def _row(run: Run, scores: Scores, packaged: bool, descent: Descent | None) -> R
         stage=data["stage"],
         cv=cv,
         cv_std=data["cv_std"],
+        optimism=data.get("optimism"),
         coverage=data["coverage"],
         lb_public=public,
         lb_private=scores.private,

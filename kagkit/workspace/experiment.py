@@ -23,7 +23,7 @@ from kagkit.workspace.manifest import MEMORY, Manifest, Resources
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, recipe_problems
 from kagkit.workspace.search import search_problems
-from kagkit.workspace.shipped import find_recipe, list_shipped
+from kagkit.workspace.shipped import ShippedRecipe, find_recipe, list_shipped
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,9 @@ def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe |
         recipe.code(*recipe.functions)
     except ManifestError as error:
         return None, [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
+    if isinstance(recipe, ShippedRecipe) and not manifest.inputs:
+        hint = "inputs: {a: exp001, b: exp002}"
+        problems.append(Problem(place, f"{recipe.name} without inputs", "the runs that feed it", hint))
     problems += recipe_problems(recipe, manifest.args, place, lambda argument: where(f"args.{argument}"))
     return recipe, problems + list(_keep_problems(recipe, manifest, where))
 
