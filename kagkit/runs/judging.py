@@ -31,7 +31,7 @@ def judging_facts(
     return {
         "metric": [metric.score, metric.args, metric.solution, metric.greater_is_better],
         "submission": [making.make, making.args],
-        "format": [competition.submission_key, competition.submission.target, targets],
+        "format": [list(competition.submission_key), list(competition.submission.target), list(targets)],
         "sample": file_sha256(root / sample) if sample else None,
     } | {f"code {name}": sha256 for name, sha256 in code.items()}
 
