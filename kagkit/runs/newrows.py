@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PART = Part("stage1", "test")
+TOLD, PREDICTED, LINES = "told.json", "predicted.arrow", "submission.csv"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,21 @@ def do_step(spec_path: str) -> int:
 
 
 def join(spec_path: str) -> int:
-    """Combine the predictions and write them as a submission; the entry that engines start.
+    """Combine the predictions; the entry that engines start.
+
+    Args:
+        spec_path: Names the job's folder, relative to the workspace.
+
+    Returns:
+        0 when `predicted.arrow` is there, and its digests in `predicted.json`; 1 when not: `error.json`
+        says why.
+    """
+    job = _Job(spec_path)
+    return guard(job.join, job.root, job.folder, "joining the predictions")
+
+
+def write_lines(spec_path: str) -> int:
+    """Write the combined predictions as a submission; the entry that engines start.
 
     Args:
         spec_path: Names the job's folder, relative to the workspace.
@@ -91,7 +106,7 @@ def join(spec_path: str) -> int:
         0 when `submission.csv` is there; 1 when not: `error.json` says why.
     """
     job = _Job(spec_path)
-    return guard(job.join, job.root, job.folder, "joining the predictions")
+    return guard(job.write_lines, job.root, job.folder, "writing the submission")
 
 
 class _Job:
@@ -119,9 +134,7 @@ class _Job:
         fitted = fit_rows(loaded.frame, interface)
         contents.save(fitted.frame, self.above / "rows.arrow")
         facts = {"rows": len(fitted.frame), "dropped": loaded.dropped}
-        write_json(
-            self.above / "told.json", facts | {"targets": list(fitted.targets), "extra": list(fitted.extra)}
-        )
+        write_json(self.above / TOLD, facts | {"targets": list(fitted.targets), "extra": list(fitted.extra)})
 
     def do(self, spec: TaskSpec) -> None:
         for name in ("out", "checkpoint"):
@@ -130,22 +143,27 @@ class _Job:
         STEPS[spec.kind](recipe, spec, _Handing(self, spec))
 
     def join(self) -> None:
-        competition, manifest = self.files.competition, self.files.manifest
+        manifest = self.files.manifest
         how: Any = (
             import_function(self.root, manifest.combine) if ":" in manifest.combine else manifest.combine
         )
         members = [Predictions.open(self.root / name / "out" / "test.arrow") for name in self.asked.members]
-        combining.combine(self.folder / "test.arrow", members, how)
+        written = combining.combine(self.above / PREDICTED, members, how)
+        facts = {"sha256": written.sha256, "content_sha256": written.content_sha256}
+        write_json(self.above / "predicted.json", facts)
+
+    def write_lines(self) -> None:
+        competition, manifest = self.files.competition, self.files.manifest
         key = competition.submission_key
         sample = read_submission(Path(self.asked.sample), key) if self.asked.sample else None
         interface = interface_from(self.files.interface)
         scorer = Scorer(
             self.root, competition, manifest.submission, sample, interface.targets, told=interface.answers
         )
-        table = scorer.make(Predictions.open(self.folder / "test.arrow"), self.rows)
+        table = scorer.make(Predictions.open(self.above / PREDICTED), self.rows)
         if sample is not None:
             table = to_sample_order(table, sample, list(key))
-        write_file(self.above / "submission.csv", table.to_csv(index=False, lineterminator="\n"))
+        write_file(self.above / LINES, table.to_csv(index=False, lineterminator="\n"))
 
     @property
     def rows(self) -> pd.DataFrame:
