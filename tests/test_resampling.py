@@ -11,8 +11,9 @@ from kagkit.foundation.errors import ManifestError, RunError
 from kagkit.metrics import resampling
 from kagkit.metrics.resampling import Scored, SummedRows, prepare_scores
 from kagkit.metrics.scoring import Scorer, align_tables
-from kagkit.workspace.competition import Competition, Metric, Rows, Stage, SubmissionFormat
+from kagkit.workspace.competition import Competition, Metric, Rows, SubmissionFormat
 from kagkit.workspace.manifest import Making
+from kagkit.workspace.stage import Stage
 
 ROWS = 60
 

@@ -145,10 +145,11 @@ def _columns(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         "set": [row.comparable or "-" if several else "-" for row in comparison.rows],
         "CV": [_score(row, "cv") for row in comparison.rows],
         "± folds": [number(row.cv_std) for row in comparison.rows],
+        "optimism": [_signed(row.optimism) for row in comparison.rows],
         "90 % of CV": [_interval(row.cv_interval) for row in comparison.rows],
         "LB public": [_score(row, "lb_public") for row in comparison.rows],
         "LB private": [_score(row, "lb_private") for row in comparison.rows],
-        "gap": ["-" if row.gap is None else f"{row.gap:+.5f}" for row in comparison.rows],
+        "gap": [_signed(row.gap) for row in comparison.rows],
         "± LB": [number(row.lb_noise) for row in comparison.rows],
         "private 90 %": [_interval(row.shake.score if row.shake else None) for row in comparison.rows],
         "rank 90 %": [_ranks(row) for row in comparison.rows],
@@ -210,6 +211,10 @@ def _told(descent: Descent) -> str:
     """What is different, in one line: `args.lr 0.1 → 0.03, seeds [0] → [0, 1], code unet.py`."""
     changed = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in descent.changes.items()]
     return ", ".join([*changed, *(f"code {name}" for name in descent.code)]) or "the same manifest and code"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.5f}"
 
 
 def _value(value: Any) -> str:

@@ -57,6 +57,8 @@ class RunDrawing:
             self._stack.close()
             self.end = event
             self._say(_ending(event))
+            if event.run.data.get("optimism") is not None:
+                self._say(f"  optimism {event.run.data['optimism']:+.5f} on the rows of its own weights")
         elif isinstance(event, Noted):
             self._say(event.text)
         elif isinstance(event, TaskWaiting):

@@ -22,6 +22,8 @@ class Row:
         stage: The competition's stage; None in a table.
         cv: Its CV, on the share `coverage` of the training rows.
         cv_std: The sample standard deviation of the folds' scores.
+        optimism: How much better the score looks of what was found on the rows it is scored on, above 0 where
+            it flatters; None where nothing was.
         cv_interval: Where the CV would lie on other rows of the kind, in nine of ten cases.
         lb_public: The public score.
         lb_private: The private score.
@@ -41,6 +43,7 @@ class Row:
     stage: int | None = None
     cv: float | None = None
     cv_std: float | None = None
+    optimism: float | None = None
     cv_interval: tuple[float, float] | None = None
     coverage: float | None = None
     lb_public: float | None = None

@@ -189,6 +189,7 @@ def _row(workspace: Workspace, run: Run, scores: Scores, letter: str | None) -> 
         stage=data["stage"],
         cv=cv,
         cv_std=data["cv_std"],
+        optimism=data.get("optimism"),
         coverage=data["coverage"],
         lb_public=public,
         lb_private=scores.private,

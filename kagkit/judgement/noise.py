@@ -219,13 +219,13 @@ class _Lab:
 
     def _scorer(self, run: Run) -> tuple[Scorer, pd.DataFrame]:
         from kagkit.metrics.scoring import Scorer, read_sample
-        from kagkit.runs.material import cached_material
+        from kagkit.runs.material import cached_material, stage_sources
 
-        source = f"stage{run.data['stage']}"
-        locked = self._lock.get(source)
-        if locked is None or locked.version != run.data["data"].get(source):
-            raise KagkitError("its data are no longer the pinned ones")
-        key = self._rows_key(source)
+        stage, made_of = run.data["stage"], run.data["data"]
+        for source in stage_sources(stage):
+            if source not in self._lock or self._lock[source].version != made_of.get(source):
+                raise KagkitError("its data are no longer the pinned ones")
+        key = self._rows_key(stage)
         material = cached_material(self._workspace, key, run.data["fold_set"]["name"])
         if material is None:
             raise KagkitError(f"its rows are no longer cached: kagkit run {run.experiment}")
@@ -253,12 +253,14 @@ class _Lab:
 
         return dict(read_lock(self._workspace.root))
 
-    def _rows_key(self, source: str) -> str:
+    def _rows_key(self, stage: int) -> str:
         from kagkit.runs.material import rows_key
 
-        return rows_key(
-            self._workspace, {part: told.sha256 for part, told in self._lock[source].parts.items()}
-        )
+        pinned = {
+            source: {part: told.sha256 for part, told in locked.parts.items()}
+            for source, locked in self._lock.items()
+        }
+        return rows_key(self._workspace, stage, pinned)
 
     def _train(self, key: str) -> pd.DataFrame:
         from kagkit.data import contents

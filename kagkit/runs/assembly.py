@@ -21,10 +21,12 @@ from kagkit.foundation.files import (
     file_sha256,
     held,
     link_or_copy,
+    read_json,
     write_file,
     write_json,
 )
 from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
+from kagkit.metrics.truth import flattery
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.interface import read_interface
@@ -218,6 +220,7 @@ class _Assembly:
             "metric": told,
             "cv": cv,
             "cv_std": _spread(scores),
+            "optimism": self._optimism(cv),
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
             "rows": {"train": material.train_rows, "test": material.test_rows, "dropped": material.dropped},
             "ingested": material.ingested,
@@ -243,6 +246,17 @@ class _Assembly:
             ],
             "parents": list(spec.parents),
         }
+
+    def _optimism(self, cv: float | None) -> float | None:
+        """How much better the score looks of what a recipe found on all rows, where it tells that score."""
+        name = self.experiment.recipe.in_sample
+        whole = [part for part in self.spec.parts if part.kind == "train" and part.fold is None]
+        if not name or not whole or cv is None or not self.spec.complete:
+            return None
+        told = [read_json(self.workspace.tasks / part.folder / "out" / name)["in_sample"] for part in whole]
+        if None in told:
+            return None
+        return flattery(statistics.fmean(told), cv, self.competition.metric.greater_is_better)
 
     def _metric_code(self) -> str:
         """One digest for the workspace code of metric and solution."""

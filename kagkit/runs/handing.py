@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.errors import Problem, RunError
 from kagkit.runs.inputs import OOF, TEST
+from kagkit.runs.judging import make_judge
 from kagkit.runs.material import cached_material, fold_members, rows_folder, scheme_of
 from kagkit.runs.spec import TaskSpec
 from kagkit.runs.store import Stored, read_task
@@ -17,8 +18,10 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kagkit.data.predictions import Predictions
     from kagkit.data.rows import DataPaths
+    from kagkit.metrics.truth import Truth
+    from kagkit.runs.feed import Fed
+    from kagkit.runs.judging import FormatJudge
 
 RANKS = "ranks"
 
@@ -64,6 +67,8 @@ class Handing:
         rows = self._labelled_rows if training else None
         facts = self._facts(training) | {"inputs": self._fed(TEST if part.endswith("/test") else OOF)}
         own = self.work
+        if training and spec.making is not None:
+            facts |= {"judge_of": self._judge}
         if rank:
             own = rank_folder(self.work, rank)
             (own / "out").mkdir(parents=True, exist_ok=True)
@@ -112,12 +117,23 @@ class Handing:
         """The part a row set is of: held-out rows are training rows."""
         return f"stage{self.spec.stage}/{'train' if row_set == 'valid' else 'test'}"
 
-    def _fed(self, which: str) -> dict[str, Predictions]:
+    def _fed(self, which: str) -> dict[str, Fed]:
         """What other runs predicted: held-out rows, or test rows."""
-        from kagkit.data.predictions import Predictions
+        from kagkit.runs.feed import Fed
 
+        root = self.workspace.root
         files = {name: told[which] for name, told in self.spec.inputs.items() if which in told}
-        return {name: Predictions.open(self.workspace.root / told["path"]) for name, told in files.items()}
+        return {
+            name: Fed.open(root / told["path"], name=f"inputs.{name}").known_as(told["content_sha256"])
+            for name, told in files.items()
+        }
+
+    def _judge(self) -> Truth | FormatJudge:
+        """Who scores training rows."""
+        assert self.spec.making is not None  # noqa: S101 (it is asked only where it is there)
+        return make_judge(
+            self.workspace.root, self.competition, self.spec.making, self.targets, self._read("train")
+        )
 
     def _main_data(self, training: bool) -> DataPaths:
         from kagkit.data.parts import stage_paths

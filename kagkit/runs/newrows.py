@@ -27,6 +27,8 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
+TOLD, PREDICTED, LINES = "told.json", "predicted.arrow", "submission.csv"
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -80,7 +82,21 @@ def do_step(spec_path: str) -> int:
 
 
 def join(spec_path: str) -> int:
-    """Combine the predictions and write them as a submission; the entry that engines start.
+    """Combine the predictions; the entry that engines start.
+
+    Args:
+        spec_path: Names the job's folder, relative to the workspace.
+
+    Returns:
+        0 when `predicted.arrow` is there, and its digests in `predicted.json`; 1 when not: `error.json`
+        says why.
+    """
+    job = _Job(spec_path)
+    return guard(job.join, job.root, job.folder, "joining the predictions")
+
+
+def write_lines(spec_path: str) -> int:
+    """Write the combined predictions as a submission; the entry that engines start.
 
     Args:
         spec_path: Names the job's folder, relative to the workspace.
@@ -89,7 +105,7 @@ def join(spec_path: str) -> int:
         0 when `submission.csv` is there; 1 when not: `error.json` says why.
     """
     job = _Job(spec_path)
-    return guard(job.join, job.root, job.folder, "joining the predictions")
+    return guard(job.write_lines, job.root, job.folder, "writing the submission")
 
 
 class _Job:
@@ -122,9 +138,7 @@ class _Job:
         fitted = fit_rows(loaded.frame, interface)
         contents.save(fitted.frame, self.above / "rows.arrow")
         facts = {"rows": len(fitted.frame), "dropped": loaded.dropped}
-        write_json(
-            self.above / "told.json", facts | {"targets": list(fitted.targets), "extra": list(fitted.extra)}
-        )
+        write_json(self.above / TOLD, facts | {"targets": list(fitted.targets), "extra": list(fitted.extra)})
 
     def do(self, spec: TaskSpec) -> None:
         for name in ("out", "checkpoint"):
@@ -133,22 +147,27 @@ class _Job:
         STEPS[spec.kind](recipe, spec, _Handing(self, spec))
 
     def join(self) -> None:
-        competition, manifest = self.files.competition, self.files.manifest
+        manifest = self.files.manifest
         how: Any = (
             import_function(self.root, manifest.combine) if ":" in manifest.combine else manifest.combine
         )
         members = [Predictions.open(self.root / name / "out" / "test.arrow") for name in self.asked.members]
-        combining.combine(self.folder / "test.arrow", members, how)
+        written = combining.combine(self.above / PREDICTED, members, how)
+        facts = {"sha256": written.sha256, "content_sha256": written.content_sha256}
+        write_json(self.above / "predicted.json", facts)
+
+    def write_lines(self) -> None:
+        competition, manifest = self.files.competition, self.files.manifest
         key = competition.submission_key
         sample = read_submission(Path(self.asked.sample), key) if self.asked.sample else None
         interface = interface_from(self.files.interface)
         scorer = Scorer(
             self.root, competition, manifest.submission, sample, interface.targets, told=interface.answers
         )
-        table = scorer.make(Predictions.open(self.folder / "test.arrow"), self.rows)
+        table = scorer.make(Predictions.open(self.above / PREDICTED), self.rows)
         if sample is not None:
             table = to_sample_order(table, sample, list(key))
-        write_file(self.above / "submission.csv", table.to_csv(index=False, lineterminator="\n"))
+        write_file(self.above / LINES, table.to_csv(index=False, lineterminator="\n"))
 
     @property
     def rows(self) -> pd.DataFrame:

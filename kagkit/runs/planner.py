@@ -12,12 +12,13 @@ from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of
 from kagkit.runs.choices import Choice, Planned
 from kagkit.runs.inputs import OOF, TEST, Input
+from kagkit.runs.judging import judging_facts
 from kagkit.runs.material import Material, stage_sources
 from kagkit.runs.origins import digest_files
 from kagkit.runs.presentation import describe_presentation
 from kagkit.runs.reasons import History
 from kagkit.runs.record import Run
-from kagkit.runs.spec import Kind, TaskSpec
+from kagkit.runs.spec import Kind, TaskSpec, label_task
 from kagkit.runs.starting import Starting
 from kagkit.runs.store import Stored, find_task, key_of
 from kagkit.workspace.experiment import Experiment
@@ -69,7 +70,9 @@ class Planner:
         declared = self._chosen("folds.only", numbers, manifest.folds.only)
         folds = self._chosen("folds", declared, self.choice.folds)
         folds = folds[:1] if self.workspace.smoke else folds
-        return {"folds": folds, "full": (None,), "both": (*folds, None)}[manifest.fit]
+        # Weights found on all rows tell how much their score flatters, whoever predicts the test.
+        full = (None,) if manifest.fit == "both" or self.experiment.recipe.in_sample else ()
+        return (None,) if manifest.fit == "full" else (*folds, *full)
 
     @property
     def complete(self) -> bool:
@@ -145,9 +148,10 @@ class Planner:
 
     def _row_sets(self, fold: int | None) -> tuple[str, ...]:
         """With `fit: both` the folds give the OOF, and the fits on all rows the test."""
+        fit = self.experiment.manifest.fit
         if fold is None:
-            return ("test",)
-        return ("valid",) if self.experiment.manifest.fit == "both" else ("valid", "test")
+            return () if fit == "folds" else ("test",)
+        return ("valid",) if fit == "both" else ("valid", "test")
 
     def _prepare(self, part: str) -> TaskSpec:
         facts = {"rows": self.material.parts[part.partition("/")[2]]}
@@ -175,6 +179,11 @@ class Planner:
         if self.start is not None:
             stored = self.start.of(self.experiment.name, seed, fold)
             facts["start"], more["start"] = stored.record.content, stored.folder.name
+        if self.experiment.recipe.asks_score:
+            making = more["making"] = self.experiment.manifest.submission
+            facts |= judging_facts(
+                self.workspace.root, self.workspace.competition, making, self.material.targets
+            )
         return self._spec("train", seed, fold, facts, names, **more)
 
     def _predict(
@@ -229,9 +238,9 @@ class Planner:
         spec = TaskSpec(
             key="",
             kind=kind,
-            label=_label(kind, seed, fold, more),
+            label=label_task(kind, seed, fold, **more),
             ingredients=ingredients,
-            recipe=recipe.file,
+            recipe=recipe.name,
             args={name: args.get(name, {}) for name in ("prepare", "train", "load", "predict")},
             seed=seed,
             fold=fold,
@@ -337,10 +346,3 @@ class Planner:
         if stored is not None and not stored.record.undeclared:
             return Planned(spec, stored)
         return Planned(spec, None, self._history.reason(spec, stored), self._history.estimate(spec))
-
-
-def _label(kind: str, seed: int, fold: int | None, more: Mapping[str, Any]) -> str:
-    if kind == "prepare":
-        return f"prepare {more['part']}"
-    where = "all rows" if fold is None else f"fold {fold}"
-    return f"{kind} seed {seed} {where}" + (f" {more['row_sets'][0]}" if kind == "predict" else "")

@@ -113,6 +113,7 @@ def run_facts(run: Run, counts: Mapping[str, int], seconds: float) -> dict[str, 
     told = {
         name: data[name] for name in ("experiment", "stage", "complete", "cv", "cv_std", "coverage", "folds")
     }
+    told["optimism"] = data.get("optimism")
     return {
         "run": run.name,
         **told,

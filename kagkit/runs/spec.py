@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kagkit.foundation.files import read_json, write_json
 from kagkit.workspace.commandlines import Command
+from kagkit.workspace.manifest import Making
 
 Kind = Literal["prepare", "train", "predict"]
 
@@ -42,6 +43,7 @@ class TaskSpec:
         threads: Threads of the task.
         determinism: `exact`, `seeded` or `off`.
         dtype: How predicted floats are kept.
+        making: How predictions become submission rows, where `train` scores some; None where it does not.
         processes: How many processes train together; 0 where the worker itself trains.
         command: The command lines, where there is no recipe.
         workdir: The folder they run in, relative to the workspace.
@@ -75,6 +77,7 @@ class TaskSpec:
     threads: int = 1
     determinism: str = "exact"
     dtype: str | None = None
+    making: Making | None = None
     processes: int = 0
     command: Command | None = None
     workdir: str = ""
@@ -93,6 +96,27 @@ class TaskSpec:
         return f"{self.kind} {self.part or self.seed} {self.fold} {'+'.join(self.row_sets)}"
 
 
+def label_task(
+    kind: Kind,
+    seed: int,
+    fold: int | None,
+    *,
+    part: str | None = None,
+    row_sets: tuple[str, ...] = (),
+    **_: Any,
+) -> str:
+    """What people call a task.
+
+    Example:
+        >>> label_task("predict", 0, 1, row_sets=("valid",)), label_task("train", 0, None)
+        ('predict seed 0 fold 1 valid', 'train seed 0 all rows')
+    """
+    if kind == "prepare":
+        return f"prepare {part}"
+    where = "all rows" if fold is None else f"fold {fold}"
+    return f"{kind} seed {seed} {where}" + (f" {row_sets[0]}" if kind == "predict" else "")
+
+
 def write_spec(path: Path, spec: TaskSpec) -> None:
     """Write a spec for the worker."""
     write_json(path, asdict(spec))
@@ -103,4 +127,5 @@ def read_spec(path: Path) -> TaskSpec:
     data = read_json(path)
     tuples = {name: tuple(data[name]) for name in ("functions", "row_sets", "sources", "outputs")}
     command = Command(**data["command"]) if data["command"] else None
-    return TaskSpec(**{**data, **tuples, "command": command})
+    making = Making(**data["making"]) if data["making"] else None
+    return TaskSpec(**{**data, **tuples, "command": command, "making": making})

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kagkit.foundation.errors import Problem, RunError
 from kagkit.foundation.files import append_json_line, write_file
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from kagkit.data.predictions import Predictions
     from kagkit.data.rows import DataPaths
+    from kagkit.metrics.truth import Truth
+    from kagkit.runs.feed import Fed
+    from kagkit.runs.judging import FormatJudge
 
 PROGRESS_SECONDS = 0.2
 
@@ -49,7 +53,7 @@ class Task:
     part: str
     data: Mapping[str, DataPaths]
     prepared: Mapping[str, Path]
-    inputs: Mapping[str, Predictions]
+    inputs: Mapping[str, Fed]
     assets: Mapping[str, Path]
     threads: int
     device: str
@@ -74,6 +78,39 @@ class Task:
     def valid_rows(self) -> pd.DataFrame:
         """The held-out rows, by key, targets included; empty when fitting on all rows. Only in `train`."""
         return self._get_rows("valid")
+
+    @cached_property
+    def judge(self) -> Truth | FormatJudge:
+        """Who scores training rows as the run's CV is scored; what `kagkit.judgement` takes. Only in `train`.
+
+        A recipe whose source reads `task.judge` or `task.score` trains again when the metric changes.
+        """
+        judge_of: Callable[[], Truth | FormatJudge] | None = self.__dict__.get("judge_of")
+        if judge_of is None:
+            hint = "read it in train or in what it calls, and call the task `task`: the source must show it"
+            raise RunError(
+                "nobody scores here", [Problem("task.score", "not seen in the source of train", hint=hint)]
+            )
+        return judge_of()
+
+    def score(self, predictions: pd.DataFrame | Predictions, rows: pd.DataFrame) -> float:
+        """The competition's metric on some training rows, through the submission format. Only in `train`.
+
+        Args:
+            predictions: Exactly these rows, by key, as `predict` would return them.
+            rows: Rows of `train_rows` or `valid_rows`.
+
+        Raises:
+            KagkitError: The predictions are of other rows, or the metric does not accept them.
+        """
+        from kagkit.data.predictions import Predictions
+        from kagkit.metrics.truth import Truth
+
+        judge = self.judge
+        if isinstance(judge, Truth):
+            table = predictions.frame() if isinstance(predictions, Predictions) else predictions
+            return judge.score(table, rows.index)
+        return judge.score(predictions, rows.index)
 
     def log(self, *, step: int | None = None, **values: float) -> None:
         """Record numbers of this task, such as `task.log(step=3, valid_loss=0.41)`.

@@ -22,6 +22,7 @@ from kagkit.foundation.files import (
 )
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
+from kagkit.runs.judging import judging_facts, judging_files
 from kagkit.runs.leavings import find_private, refuse_unkeepable
 from kagkit.runs.material import stage_sources
 from kagkit.runs.opening import Source, open_recipe
@@ -97,7 +98,7 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     watch.start()
     recipe = open_recipe(source, spec)
     append_json_line(events, {"event": "numerics"} | library_builds())
-    _refuse_other_code(source, spec)
+    _refuse_other_code(source, handing)
     contents = STEPS[spec.kind](recipe, spec, handing)
     refuse_changed(workspace.root, spec.declared, spec.label)
     undeclared = watch.undeclared()
@@ -133,6 +134,7 @@ def _allowed(workspace: Workspace, spec: TaskSpec, source: Source, work: Path) -
     places.update(source.imports.local)
     places.update(told["path"] for files in spec.inputs.values() for told in files.values())
     places.update(spec.declared)
+    places.update(judging_files(root, competition, spec.making) if spec.making else ())
     for stage in stage_sources(spec.stage):
         places.update(competition.sources[stage].get("files", ()))
     for name in spec.sources:
@@ -157,9 +159,14 @@ def _verify_inputs(handing: Handing) -> None:
         raise ReproductionError("what this task builds on is damaged", problems)
 
 
-def _refuse_other_code(source: Source, spec: TaskSpec) -> None:
+def _refuse_other_code(source: Source, handing: Handing) -> None:
     """A recipe edited while the run goes on must not give results under the key of the older code."""
-    if digest_of(source.code(*spec.functions)) != spec.source:
+    spec, workspace = handing.spec, handing.workspace
+    same = digest_of(source.code(*spec.functions)) == spec.source
+    if spec.making is not None:
+        now = judging_facts(workspace.root, workspace.competition, spec.making, handing.targets)
+        same &= digest_of(now) == digest_of({name: spec.ingredients[name] for name in now})
+    if not same:
         problem = Problem(spec.recipe, "changed since the plan was made", hint="run the same command again")
         raise RunError(f"{spec.label}: the code changed while the run was going on", [problem])
 

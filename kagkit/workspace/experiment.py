@@ -21,8 +21,9 @@ from kagkit.workspace.competition import (
 from kagkit.workspace.lineage import input_problems, reference_problems
 from kagkit.workspace.manifest import MEMORY, Manifest, Resources, SomeFolds
 from kagkit.workspace.paths import path_problems
-from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
+from kagkit.workspace.recipe import Recipe, recipe_problems
 from kagkit.workspace.search import search_problems
+from kagkit.workspace.shipped import ShippedRecipe, find_recipe, list_shipped
 
 
 @dataclass(frozen=True)
@@ -138,17 +139,22 @@ def _unseen_problems(
 
 def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe | None, list[Problem]]:
     place = where("recipe")
-    problems = list(path_problems(root, manifest.recipe, place))
-    if not manifest.recipe.endswith(".py"):
-        problems = [Problem(place, f"recipe: {manifest.recipe}", "a .py file beside the manifest")]
+    problems = list(path_problems(root, manifest.recipe, place)) if manifest.recipe.endswith(".py") else []
+    if not manifest.recipe.endswith(".py") and manifest.recipe not in list_shipped():
+        expected = f"a .py file beside the manifest, or one of {', '.join(list_shipped())}"
+        hint = did_you_mean(manifest.recipe, list_shipped())
+        problems = [Problem(place, f"recipe: {manifest.recipe}", expected, hint)]
     if problems:
         return None, problems
     try:
-        recipe = read_recipe(root, manifest.recipe)
+        recipe = find_recipe(root, manifest.recipe)
         # A local module that cannot be parsed is told before a run, not in the middle of it.
         recipe.code(*recipe.functions)
     except ManifestError as error:
         return None, [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
+    if isinstance(recipe, ShippedRecipe) and not manifest.inputs:
+        hint = "inputs: {a: exp001, b: exp002}"
+        problems.append(Problem(place, f"{recipe.name} without inputs", "the runs that feed it", hint))
     problems += recipe_problems(recipe, manifest.args, place, lambda argument: where(f"args.{argument}"))
     return recipe, problems + list(_keep_problems(recipe, manifest, where))
 

@@ -143,7 +143,7 @@ class Manifest:
 
     Attributes:
         kagkit: The format of the file: 1.
-        recipe: The recipe's file, beside the manifest.
+        recipe: The recipe's file, beside the manifest, or a module: `kagkit.recipes.blend`.
         command: Two command lines in place of a recipe.
         workdir: The folder that `command` runs in; the workspace where not named.
         outputs: Globs below `{out}`: what is kept of the files that `command.train` writes; by default all.

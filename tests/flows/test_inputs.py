@@ -28,6 +28,13 @@ def predict(task, model, rows, *, high=0.9):
     fed = task.inputs["clf"].frame(rows.index)["label"]
     return (fed * high).to_frame("label")
 '''
+KEPT = """def train(task):
+    return 1
+
+
+def predict(task, model, rows):
+    return (rows["a"] > 0).astype("int64").to_frame("label")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +146,45 @@ def test_a_dry_run_says_what_comes_first(tmp_path: Path) -> None:
     told = kagkit(root, "run", "final", "--dry-run").err
     assert "exp001: 6 tasks to do" in told
     assert "final: planned once exp001 is done" in told
+
+
+def predicted(root: Path, *words: str, code: int = 0) -> str:
+    """What `kagkit predict final` says of the test's own rows on both streams."""
+    ended = kagkit(root, "predict", "final", "--data", "data", "--out", "out.csv", *words, code=code)
+    return ended.out + ended.err
+
+
+def test_new_rows_are_predicted_by_those_that_feed_a_run_first(toy: Path) -> None:
+    told = predicted(toy)
+    assert told.index("weights of exp001/1") < told.index("weights of final/1")
+    assert (toy / "out.csv").read_bytes() == (newest_run(toy, "final") / "submission.csv").read_bytes()
+    assert [path for path in (toy / "runs/.work").iterdir() if path.is_dir()] == []
+
+
+def test_new_rows_go_through_the_runs_that_fed_it_whatever_came_later(toy: Path) -> None:
+    write_manifest(toy, args={"shift": 0.5})
+    run(toy)
+    assert "weights of exp001/1" in predicted(toy)
+    assert (toy / "out.csv").read_bytes() == (newest_run(toy, "final") / "submission.csv").read_bytes()
+
+
+def test_code_that_changed_upstream_is_refused_until_it_is_accepted(toy: Path) -> None:
+    edit(toy / "mean.py", "!= flip", "!= (not flip)")
+    assert "mean.py:predict: changed since exp001/1" in predicted(toy, code=4)
+    assert "weights of final/1" in predicted(toy, "--accept", "code:mean.py")
+    assert "final/1 uses no code of gone.py" in predicted(toy, "--accept", "code:gone.py", code=2)
+
+
+def test_weights_that_are_damaged_upstream_are_found_before_they_are_used(toy: Path) -> None:
+    flip_a_bit(newest_run(toy, "exp001") / "weights/seed0-fold0/mean.json")
+    assert "seed0-fold0/mean.json" in predicted(toy, code=7)
+
+
+def test_what_kept_predictions_alone_feeds_no_new_rows(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path, folds=FOLDS)
+    write_recipe(root, "gate.py", GATE)
+    write_recipe(root, text=KEPT)
+    write_manifest(root, "final", recipe="gate.py", inputs={"clf": "exp001"})
+    run(root, "final")
+    told = predicted(root, code=2)
+    assert "exp001/1: it kept its predictions and no weights, and it feeds final/1" in told
