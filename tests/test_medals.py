@@ -52,7 +52,7 @@ def note(workspace: Workspace, told: Standing, host: str = "kaggle") -> bool:
 @pytest.mark.parametrize(
     ("teams", "gold", "silver", "bronze"),
     [
-        (1, 1, 1, 1),
+        (15, 1, 3, 6),
         (99, 9, 19, 39),
         (100, 10, 20, 40),
         (249, 10, 49, 99),
@@ -70,8 +70,14 @@ def test_medal_lines_are_those_of_kaggles_table(teams: int, gold: int, silver: i
 @given(st.integers(1, 20_000))
 @settings(max_examples=50, deadline=None)
 def test_better_medals_are_rarer_and_nobody_stands_beyond_the_board(teams: int) -> None:
-    ranks = medal_ranks(teams)
-    assert 1 <= ranks["gold"] <= ranks["silver"] <= ranks["bronze"] <= teams
+    ranks = list(medal_ranks(teams).values())
+    assert ranks == sorted(set(ranks))
+    assert 1 <= ranks[0] <= ranks[-1] <= teams
+
+
+def test_few_teams_leave_no_place_for_some_medals() -> None:
+    assert [medal_ranks(teams) for teams in (0, 1, 4)] == [{}, {"gold": 1}, {"gold": 1}]
+    assert medal_ranks(5) == {"gold": 1, "bronze": 2}
 
 
 def test_the_zone_is_that_of_the_place_and_lines_are_told_by_what_is_missing() -> None:

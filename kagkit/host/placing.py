@@ -132,13 +132,15 @@ def stand(name: str, board: Sequence[Placed], team_id: int | None, *, awarded: b
     """
     scores = {placed.rank: placed.score for placed in board}
     ours = next((placed for placed in board if placed.team_id == team_id), None)
-    ranks = medal_ranks(len(board)) if board else {}
+    ranks = medal_ranks(len(board))
     return Standing(
         board=name,
         time=datetime.now(UTC),
         teams=len(board),
         rank=ours.rank if ours else None,
         score=ours.score if ours else None,
-        lines=tuple(MedalLine(medal, rank, scores.get(rank)) for medal, rank in ranks.items()),
+        lines=tuple(
+            MedalLine(medal, rank, scores.get(rank)) for medal, rank in medal_ranks(len(board)).items()
+        ),
         awarded=awarded,
     )

@@ -61,10 +61,13 @@ class Standing:
 
 
 def medal_ranks(teams: int) -> dict[str, int]:
-    """The last place that earns each medal; shares are rounded down, and one team at least has each.
+    """The last place that earns each medal; shares are rounded down, and one place at least is golden.
 
     Args:
         teams: How many teams are on the board.
+
+    Returns:
+        By medal, gold first; a medal that no place is left for is not in it.
 
     References:
         Kaggle's progression system: below 100 teams 10, 20 and 40 %; below 250 the first 10, 20 and 40 %;
@@ -83,7 +86,10 @@ def medal_ranks(teams: int) -> dict[str, int]:
         ranks = 10, teams // 5, teams * 2 // 5
     else:
         ranks = 10 + teams // 500, *((50, 100) if teams < 1000 else (teams // 20, teams // 10))
-    return dict(zip(("gold", "silver", "bronze"), (max(rank, 1) for rank in ranks), strict=True))
+    found = dict(zip(("gold", "silver", "bronze"), ranks, strict=True))
+    found["gold"] = max(found["gold"], 1)
+    better = {"gold": 0, "silver": found["gold"], "bronze": max(found["gold"], found["silver"])}
+    return {medal: rank for medal, rank in found.items() if teams >= rank > better[medal]}
 
 
 def note_standing(
