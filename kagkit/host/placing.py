@@ -139,8 +139,6 @@ def stand(name: str, board: Sequence[Placed], team_id: int | None, *, awarded: b
         teams=len(board),
         rank=ours.rank if ours else None,
         score=ours.score if ours else None,
-        lines=tuple(
-            MedalLine(medal, rank, scores.get(rank)) for medal, rank in medal_ranks(len(board)).items()
-        ),
+        lines=tuple(MedalLine(medal, rank, scores.get(rank)) for medal, rank in ranks.items()),
         awarded=awarded,
     )
