@@ -203,3 +203,15 @@ def test_an_attempt_that_stays_open_keeps_no_score_from_coming_home(host: Served
     ended = kagkit(root, "lb", "sync")
     assert "whether it was submitted is not known: it counts 1 new submissions and lists 0" in ended.err
     assert [line["event"] for line in submissions_of(root)] == ["intent", "score"]
+
+
+def test_a_host_that_shows_no_board_keeps_no_score_from_coming_home(host: Served, tmp_path: Path) -> None:
+    root = make_client(tmp_path, 78)
+    scored = {"ref": 7, "status": "COMPLETE", "publicScore": "0.5"}
+    host.proxy.plan = [
+        answer("ListSubmissions", submissions=[scored]),
+        Fault("DownloadLeaderboard", "drop", times=99),
+    ]
+    ended = kagkit(root, "lb", "sync")
+    assert "asking for the leaderboard" in ended.err
+    assert [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")] == ["score"]
