@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from kagkit.cli.options import command
 if TYPE_CHECKING:
     from kagkit.judgement.board import Row
     from kagkit.judgement.comparison import Comparison
-    from kagkit.judgement.descent import Descent
 
 EXAMPLES = """
 kagkit compare                       # the latest complete run of every experiment, and every scored run
@@ -80,7 +78,7 @@ def compare_as_asked(runs: tuple[str, ...], options: dict[str, Any]) -> Comparis
         if greater_is_better is not None:
             raise click.UsageError("competition.yaml declares the direction; the option is for --table")
         workspace = find_workspace(Path.cwd())
-        comparison = compare_runs(workspace, runs, noise=not options.get("no_noise"), told=_tell_progress)
+        comparison = compare_runs(workspace, runs, noise=not options.get("no_noise"), told=tell_progress)
     else:
         if runs:
             raise click.UsageError("name runs or a --table, not both")
@@ -90,7 +88,7 @@ def compare_as_asked(runs: tuple[str, ...], options: dict[str, Any]) -> Comparis
     return with_shakes(comparison) if options.get("shake") else comparison
 
 
-def _tell_progress(number: int, count: int, name: str) -> None:
+def tell_progress(number: int, count: int, name: str) -> None:
     """Say on a terminal which run is measured, on a line that goes away."""
     from kagkit.cli.drawing import on_terminal
 
@@ -105,6 +103,7 @@ def _tell_progress(number: int, count: int, name: str) -> None:
 def draw_comparison(comparison: Comparison) -> None:
     """Draw a comparison: alarms first, then the table, then what it comes to."""
     from kagkit.cli.drawing import draw_table
+    from kagkit.judgement.descent import spell_descent
 
     draw_alarms(comparison)
     headings, rows = _columns(comparison)
@@ -124,7 +123,7 @@ def draw_comparison(comparison: Comparison) -> None:
         click.echo(f"not shown for want of room: {', '.join(left_out)} (--json has all)")
     for row in comparison.rows:
         if row.descent is not None:
-            click.echo(f"{row.run} from {row.descent.parent}: {_told(row.descent)}")
+            click.echo(f"{row.run} from {row.descent.parent}: {spell_descent(row.descent)}")
 
 
 def draw_alarms(comparison: Comparison) -> None:
@@ -207,18 +206,8 @@ def _ranks(row: Row) -> str:
     return (f"{first}" if first == last else f"{first} to {last}") + ended
 
 
-def _told(descent: Descent) -> str:
-    """What is different, in one line: `args.lr 0.1 → 0.03, seeds [0] → [0, 1], code unet.py`."""
-    changed = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in descent.changes.items()]
-    return ", ".join([*changed, *(f"code {name}" for name in descent.code)]) or "the same manifest and code"
-
-
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.5f}"
-
-
-def _value(value: Any) -> str:
-    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 command = compare
