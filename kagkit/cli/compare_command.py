@@ -26,7 +26,9 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """Put CV, its spread over folds, and the leaderboard side by side, best CV first.
 
     RUN is `exp001` for the latest complete run, `exp001/3`, or a run's folder. The gap is the public score
-    minus the CV. A run whose manifest names a parent, as `kagkit new` notes it, is told with what differs.
+    minus the CV. "CV kept" is the score without the rows that a run's rules left out, which rises by leaving
+    out what is hard: nothing is ranked by it. A run whose manifest names a parent, as `kagkit new` notes it,
+    is told with what differs.
     """
     from kagkit.cli.drawing import draw_table, emit_json, number
     from kagkit.judgement.comparison import compare_runs
@@ -38,11 +40,11 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
         return
     for alarm in comparison.alarms:
         click.secho(f"{alarm.kind}: {alarm.text}", fg="yellow", err=True)
-    scores = ["CV", "± folds", "LB public", "LB private", "gap"]
+    scores = ["CV", "± folds", "CV kept", "LB public", "LB private", "gap"]
     rows = [
         [
             row.run,
-            *(number(value) for value in (row.cv, row.cv_std, row.lb_public, row.lb_private)),
+            *(number(value) for value in (row.cv, row.cv_std, row.cv_kept, row.lb_public, row.lb_private)),
             "-" if row.gap is None else f"{row.gap:+.5f}",
             "-" if row.coverage in (None, 1) else f"{row.coverage:.0%}",
             row.note,

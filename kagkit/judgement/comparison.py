@@ -19,8 +19,9 @@ from kagkit.workspace.ledger import Scores, read_scores
 class Row:
     """One run: its CV, the spread of its folds, and what the host gave it.
 
-    `gap` is the public score minus the CV; `coverage` what share of the training rows the CV covers;
-    `descent` how it differs from its parent's run, where it has one.
+    `cv_kept` is the score without the rows that rules left out: it rises by leaving out what is hard, so
+    nothing is ranked by it. `gap` is the public score minus the CV; `coverage` what share of the training
+    rows the CV covers; `descent` how it differs from its parent's run, where it has one.
     """
 
     run: str
@@ -28,6 +29,7 @@ class Row:
     stage: int
     cv: float | None
     cv_std: float | None
+    cv_kept: float | None
     coverage: float | None
     lb_public: float | None
     lb_private: float | None
@@ -150,6 +152,7 @@ def _row(run: Run, scores: Scores, packaged: bool, descent: Descent | None) -> R
         stage=data["stage"],
         cv=cv,
         cv_std=data["cv_std"],
+        cv_kept=data.get("cv_kept"),
         coverage=data["coverage"],
         lb_public=public,
         lb_private=scores.private,

@@ -216,6 +216,7 @@ class Drive:
             differs=tuple(sorted(self._outcome.differs)),
             keeps=planner.experiment.keeps,
             parents=tuple(each.as_parent() for each in planner.inputs),
+            selection=planner.selection.name if planner.selection else "",
             smoke=planner.workspace.smoke,
         )
 

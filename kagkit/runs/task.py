@@ -73,6 +73,20 @@ class Task:
         """The held-out rows, by key, targets included; empty when fitting on all rows. Only in `train`."""
         return self._get_rows("valid")
 
+    @property
+    def row_weights(self) -> pd.Series[float]:
+        """What each row to train on counts, by key: 1.0, or the weight of further ones. Only in `train`."""
+        return self._row_origins["weight"]
+
+    @property
+    def row_parts(self) -> pd.Series[str]:
+        """The part of each row to train on, by key: `stage1/train`, or what it was added from. In `train`."""
+        return self._row_origins["part"]
+
+    @cached_property
+    def _row_origins(self) -> pd.DataFrame:
+        return self._get_rows("origins")
+
     def log(self, *, step: int | None = None, **values: float) -> None:
         """Record numbers of this task, such as `task.log(step=3, valid_loss=0.41)`.
 

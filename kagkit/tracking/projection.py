@@ -189,7 +189,7 @@ def _scores(run: Run, time: int) -> list[Point]:
     data = run.data
     points = [
         Point(name, 0, time, _short(data[name]))
-        for name in ("cv", "cv_std", "coverage")
+        for name in ("cv", "cv_std", "cv_kept", "coverage")
         if data[name] is not None
     ]
     points += [

@@ -22,6 +22,7 @@ from kagkit.workspace.lineage import input_problems
 from kagkit.workspace.manifest import MEMORY, Manifest, Resources
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
+from kagkit.workspace.rowrules import row_problems
 from kagkit.workspace.search import search_problems
 
 
@@ -188,8 +189,21 @@ def _problems(root: Path, manifest: Manifest, where: Where, competition: Competi
     for file in manifest.code:
         yield from path_problems(root, file, where("code"))
     yield from input_problems(root, manifest.inputs, where)
+    yield from row_problems(root, manifest.rows, competition, manifest.data, where)
+    yield from _extra_problems(manifest, where)
     yield from _resource_problems(manifest.resources, where("resources"))
     yield from _function_problems(root, manifest, where)
+
+
+def _extra_problems(manifest: Manifest, where: Where) -> Iterator[Problem]:
+    """What in the rest of a manifest does not go with further rows."""
+    extra, place = manifest.rows.extra, where("rows.extra")
+    if extra and manifest.inputs:
+        found = f"rows.extra beside inputs: nobody held these rows out for {', '.join(manifest.inputs)}"
+        yield Problem(place, found, hint="leave one of the two out")
+    if manifest.command is not None and any(rule.weight != 1 for rule in extra):
+        hint = "leave weight out, or write a recipe: it has task.row_weights"
+        yield Problem(place, "rows.extra: a weight, which no command is told", hint=hint)
 
 
 def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:

@@ -20,16 +20,22 @@ def input_problems(root: Path, inputs: Mapping[str, str], where: Where) -> Itera
     """
     for name, reference in inputs.items():
         place = where(f"inputs.{name}")
-        experiment, slash, number = reference.partition("/")
-        known = {path.stem for path in root.glob("*.yaml")} - {"competition"}
-        known |= {path.name for path in (root / "runs").glob("[!.]*")}
         if not name.isidentifier():
             yield Problem(place, f"inputs: {name}", "a name such as clf")
-        if slash and not number.isdigit():
-            yield Problem(place, f"inputs.{name}: {reference}", "an experiment, or one of its runs: exp003/2")
-        elif experiment not in known:
-            hint = did_you_mean(experiment, sorted(known))
-            yield Problem(place, f"inputs.{name}: no experiment {experiment}", hint=hint)
+        yield from reference_problems(root, reference, place, f"inputs.{name}")
+
+
+def reference_problems(root: Path, reference: str, where: str, key: str) -> Iterator[Problem]:
+    """What is wrong with the name of an experiment, or of one of its runs, that a manifest's key gives."""
+    experiment, slash, number = reference.partition("/")
+    known = {path.stem for path in root.glob("*.yaml")} - {"competition"}
+    known |= {path.name for path in (root / "runs").glob("[!.]*")}
+    if slash and not number.isdigit():
+        yield Problem(where, f"{key}: {reference}", "an experiment, or one of its runs: exp003/2")
+    elif experiment not in known:
+        yield Problem(
+            where, f"{key}: no experiment {experiment}", hint=did_you_mean(experiment, sorted(known))
+        )
 
 
 def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
@@ -45,7 +51,7 @@ def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
     while todo:
         name = todo.pop()
         if name not in feeds:
-            feeds[name] = [reference for reference in _inputs(root, name).values() if "/" not in reference]
+            feeds[name] = [reference for reference in _fed_by(root, name) if "/" not in reference]
             todo += feeds[name]
     try:
         order = tuple(graphlib.TopologicalSorter(feeds).static_order())
@@ -56,8 +62,15 @@ def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
     return order[:-1]
 
 
-def _inputs(root: Path, experiment: str) -> dict[str, str]:
+def _fed_by(root: Path, experiment: str) -> list[str]:
+    """What a manifest names under `inputs` and `rows`; whether it is sound, its own reader says."""
     path = root / f"{experiment}.yaml"
     told = read_yaml(path, path.name).plain if path.is_file() else {}
-    inputs = told.get("inputs") if isinstance(told, dict) else None
-    return {str(name): str(value) for name, value in inputs.items()} if isinstance(inputs, dict) else {}
+    inputs, rows = (told.get(key) if isinstance(told, dict) else None for key in ("inputs", "rows"))
+    found = list(inputs.values()) if isinstance(inputs, dict) else []
+    given = rows if isinstance(rows, dict) else {}
+    for key, names in (("exclude", "run"), ("extra", "labels")):
+        rules = given.get(key)
+        rules = rules if isinstance(rules, list) else [rules]
+        found += [rule[names] for rule in rules if isinstance(rule, dict) and rule.get(names)]
+    return [str(reference) for reference in found]
