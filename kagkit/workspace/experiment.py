@@ -72,6 +72,7 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
         recipe, more = _read_work(root, manifest, where, competition)
         problems += more
         problems += search_problems(root, manifest, recipe, where) if recipe is not None else []
+        problems += _weight_problems(root, manifest, recipe, where) if recipe is not None else []
     if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return Experiment(path.stem, path, manifest, recipe)
@@ -201,9 +202,22 @@ def _extra_problems(manifest: Manifest, where: Where) -> Iterator[Problem]:
     if extra and manifest.inputs:
         found = f"rows.extra beside inputs: nobody held these rows out for {', '.join(manifest.inputs)}"
         yield Problem(place, found, hint="leave one of the two out")
-    if manifest.command is not None and any(rule.weight != 1 for rule in extra):
-        hint = "leave weight out, or write a recipe: it has task.row_weights"
-        yield Problem(place, "rows.extra: a weight, which no command is told", hint=hint)
+
+
+def _weight_problems(
+    root: Path, manifest: Manifest, recipe: Recipe | CommandRecipe, where: Where
+) -> Iterator[Problem]:
+    """A weight of further rows that no code asks for, so that they would count like any other."""
+    weights = [f"{rule.weight:g}" for rule in manifest.rows.extra if rule.weight != 1]
+    asks = manifest.command is None and any(
+        "row_weights" in (root / file).read_text(encoding="utf-8") for file in recipe.imports.local
+    )
+    if weights and not asks:
+        hint = "have train use task.row_weights, or leave weight out"
+        if manifest.command is not None:
+            hint = "leave weight out, or write a recipe: it has task.row_weights"
+        found = f"rows.extra: weight {', '.join(weights)}, which {recipe.file} does not ask for"
+        yield Problem(where("rows.extra"), found, hint=hint)
 
 
 def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:
