@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kagkit.foundation.errors import Problem, ReproductionError
-from kagkit.foundation.files import write_file
+from kagkit.foundation.files import csv_line, write_file
 from kagkit.runs.pinning import fold_table_then
 from kagkit.runs.record import Run
 from kagkit.workspace.layout import Workspace
@@ -43,12 +43,9 @@ def write_touched(path: Path, names: Sequence[str], rows: Iterable[Touched]) -> 
     Raises:
         RunError: It cannot be written.
     """
-    stream = io.StringIO(newline="")
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow([*names, *Touched._fields[1:]])
-    for row in sorted(rows, key=lambda row: (row.rule, row.part, row.key)):
-        table.writerow([*row.key, row.part, row.rule, " ".join(row.folds)])
-    write_file(path, stream.getvalue())
+    ordered = sorted(rows, key=lambda row: (row.rule, row.part, row.key))
+    lines = [[*row.key, row.part, row.rule, " ".join(row.folds)] for row in ordered]
+    write_file(path, "".join(map(csv_line, [[*names, *Touched._fields[1:]], *lines])))
 
 
 def read_touched(run: Run) -> list[Touched]:

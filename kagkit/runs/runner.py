@@ -152,12 +152,12 @@ def run_facts(run: Run, counts: Mapping[str, int], seconds: float) -> dict[str, 
         for name in ("oof", "test")
     }
     told = {
-        name: data.get(name)
-        for name in ("experiment", "stage", "complete", "cv", "cv_std", "cv_kept", "coverage", "folds")
+        name: data[name] for name in ("experiment", "stage", "complete", "cv", "cv_std", "coverage", "folds")
     }
     return {
         "run": run.name,
         **told,
+        "cv_kept": data.get("cv_kept"),  # older runs do not tell it
         "data": {"version": data["data"]["stage1"]},
         "weights": data["weights"],
         **content,
