@@ -15,9 +15,9 @@ from kagkit.data.parts import load_part
 from kagkit.data.rows import Part
 from kagkit.foundation.errors import DataError, Problem, counted, samples
 from kagkit.metrics.confidence import sure_labels
-from kagkit.runs.grounds import Grounds, stated
+from kagkit.runs.grounds import Grounds
 from kagkit.runs.selection import PART, STAGE_TEST, WEIGHT
-from kagkit.workspace.rowrules import TEST, Extra
+from kagkit.workspace.rowrules import TEST, Extra, stated
 
 RULE = "rule"
 

@@ -14,8 +14,8 @@ from kagkit.data.tables import read_table
 from kagkit.foundation.errors import DataError, Problem, counted, samples
 from kagkit.foundation.files import file_sha256
 from kagkit.metrics.confidence import common_distances, label_distances
-from kagkit.runs.grounds import Grounds, stated
-from kagkit.workspace.rowrules import Exclusion
+from kagkit.runs.grounds import Grounds
+from kagkit.workspace.rowrules import Exclusion, stated
 
 RULE = "rule"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,11 @@ from kagkit.data import combining, contents, folds
 from kagkit.data.predictions import Predictions
 from kagkit.foundation.errors import Problem, ReproductionError, RunError
 from kagkit.foundation.files import file_sha256
-from kagkit.foundation.schema import key_of
 from kagkit.runs.material import cached_material, fold_members, rows_folder, scheme_of
 from kagkit.runs.record import Run, find_run
 from kagkit.runs.selection import Selecting, fits_of, refuse_all_seeing, tasks_on_test
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.rowrules import Exclusion, Extra
 
 
 class Grounds:
@@ -103,17 +100,6 @@ class Grounds:
 
     def _read(self, split: str) -> pd.DataFrame:
         return contents.read(rows_folder(self.workspace, self.what.rows) / f"{split}.arrow")
-
-
-def stated(rule: Exclusion | Extra) -> dict[str, Any]:
-    """A rule as a manifest states it, without what goes without saying.
-
-    Example:
-        >>> stated(Extra("test", labels="exp003", weight=0.5))
-        {'from': 'test', 'weight': 0.5, 'labels': 'exp003'}
-    """
-    told = {key_of(field): (getattr(rule, field.name), field.default) for field in fields(rule)}
-    return {key: value for key, (value, default) in told.items() if value != default and value != {}}
 
 
 def _open_whole(run: Run, which: str) -> Predictions:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from kagkit.foundation.errors import Problem, Where, did_you_mean
-from kagkit.foundation.schema import KEY
+from kagkit.foundation.schema import KEY, key_of
 from kagkit.foundation.strictyaml import Node
 from kagkit.workspace.competition import Competition
 from kagkit.workspace.lineage import reference_problems
@@ -104,6 +104,17 @@ class RowChoice:
     def sources(self) -> tuple[str, ...]:
         """The further sources whose rows are added."""
         return tuple(dict.fromkeys(rule.origin for rule in self.extra if rule.origin != TEST))
+
+
+def stated(rule: Exclusion | Extra) -> dict[str, Any]:
+    """A rule as a manifest states it, without what goes without saying.
+
+    Example:
+        >>> stated(Extra("test", labels="exp003", weight=0.5))
+        {'from': 'test', 'weight': 0.5, 'labels': 'exp003'}
+    """
+    told = {key_of(field): (getattr(rule, field.name), field.default) for field in fields(rule)}
+    return {key: value for key, (value, default) in told.items() if value != default and value != {}}
 
 
 def row_problems(
