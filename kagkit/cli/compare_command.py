@@ -38,8 +38,9 @@ def compare(runs: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Put CV, its spread over folds, and the leaderboard side by side, best CV first.
 
     RUN is `exp001` for the latest complete run, `exp001/3`, or a run's folder. The gap is the public score
-    minus the CV, `± LB` one standard deviation of the public score by the choice of its rows. A run whose
-    manifest names a parent, as `kagkit new` notes it, is told with what differs.
+    minus the CV, `± LB` one standard deviation of the public score by the choice of its rows. "CV kept" is
+    the score without the rows that a run's rules left out, which rises by leaving out what is hard: nothing
+    is ranked by it. A run whose manifest names a parent, as `kagkit new` notes it, is told with what differs.
 
     A table has the columns experiment and cv, and public_lb, private_lb and cv_std where they are known.
     Cells that are no numbers are named and stay unknown.
@@ -144,6 +145,7 @@ def _columns(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         "set": [row.comparable or "-" if several else "-" for row in comparison.rows],
         "CV": [_score(row, "cv") for row in comparison.rows],
         "± folds": [number(row.cv_std) for row in comparison.rows],
+        "CV kept": [number(row.cv_kept) for row in comparison.rows],
         "optimism": [_signed(row.optimism) for row in comparison.rows],
         "90 % of CV": [_interval(row.cv_interval) for row in comparison.rows],
         "LB public": [_score(row, "lb_public") for row in comparison.rows],

@@ -186,4 +186,15 @@ def _cv(data: dict[str, Any]) -> str:
         return ", no CV: fitted on all rows"
     spread = f" ± {number(data['cv_std'])} between folds" if data["cv_std"] is not None else ""
     covered = f", on {data['coverage']:.0%} of the rows" if data["coverage"] < 1 else ""
-    return f", CV {number(data['cv'])}{spread}{covered}"
+    return f", CV {number(data['cv'])}{spread}{covered}{_kept(data)}"
+
+
+def _kept(data: dict[str, Any]) -> str:
+    """The score on the rows that were not left out, beside that of the run that says which these are."""
+    if data.get("cv_kept") is None:
+        return ""
+    others = {
+        told["run"]: told["cv_kept"] for told in data["rows"]["excluded"] if told.get("cv_kept") is not None
+    }
+    beside = "".join(f", {run} {number(score)}" for run, score in others.items())
+    return f"; without the rows left out {number(data['cv_kept'])}{beside}"

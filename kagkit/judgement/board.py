@@ -24,6 +24,8 @@ class Row:
         cv_std: The sample standard deviation of the folds' scores.
         optimism: How much better the score looks of what was found on the rows it is scored on, above 0 where
             it flatters; None where nothing was.
+        cv_kept: The score without the rows that rules left out. It rises by leaving out what is hard, so
+            nothing is ranked by it.
         cv_interval: Where the CV would lie on other rows of the kind, in nine of ten cases.
         lb_public: The public score.
         lb_private: The private score.
@@ -44,6 +46,7 @@ class Row:
     cv: float | None = None
     cv_std: float | None = None
     optimism: float | None = None
+    cv_kept: float | None = None
     cv_interval: tuple[float, float] | None = None
     coverage: float | None = None
     lb_public: float | None = None

@@ -190,6 +190,7 @@ def _row(workspace: Workspace, run: Run, scores: Scores, letter: str | None) -> 
         cv=cv,
         cv_std=data["cv_std"],
         optimism=data.get("optimism"),
+        cv_kept=data.get("cv_kept"),
         coverage=data["coverage"],
         lb_public=public,
         lb_private=scores.private,

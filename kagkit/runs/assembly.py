@@ -30,9 +30,11 @@ from kagkit.metrics.truth import flattery
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.interface import read_interface
+from kagkit.runs.lineage_rows import ROWS_FILE
 from kagkit.runs.material import cached_material, rows_folder, scheme_of, stage_sources
 from kagkit.runs.origins import code_files, refuse_changed
 from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
+from kagkit.runs.rowsheet import RowSheet
 from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.surroundings import describe_surroundings
@@ -101,10 +103,16 @@ class _Assembly:
         test = self._combine_test()
         submission = self._write_submission(test)
         refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
+        sheet = RowSheet(self.workspace, self.spec)
+        sheet.write(self.aside / ROWS_FILE)
+        chosen = sheet.told(self._scorecard, self._held_out, self.aside / "oof.arrow")
         self._keep_sources()
         weights = self._link_weights()
         self._write_events()
-        record = self._record(number, scores, cv) | {
+        record = self._record(number, scores, cv)
+        record |= {
+            "cv_kept": chosen["cv_kept"],
+            "rows": record["rows"] | chosen["rows"],
             "oof": self._told(oof, "oof.arrow"),
             "test": self._told(test, "test.arrow"),
             "submission": submission,
@@ -116,13 +124,16 @@ class _Assembly:
 
     def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
         """OOF over all folds and seeds, each fold's own score, and the CV."""
-        held_out = [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
-        if not held_out:
+        if not self._held_out:
             return None, [], None
-        scores = [self._scorecard.fold(one) for one in held_out]
+        scores = [self._scorecard.fold(one) for one in self._held_out]
         path = self.aside / "oof.arrow"
-        oof = self._scorecard.put_together(path, held_out)
+        oof = self._scorecard.put_together(path, self._held_out)
         return oof, scores, self._scorecard.cv(scores, path)
+
+    @cached_property
+    def _held_out(self) -> list[FoldFile]:
+        return [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
 
     def _combine_test(self) -> Written | None:
         members = [path for _, path in self._predicted("test")]

@@ -14,6 +14,8 @@ from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 
 OOF, TEST = "oof", "test"
+# The names of runs that rules on rows name begin so; no input is called so.
+ROWS = "rows."
 
 
 @dataclass(frozen=True)
@@ -21,17 +23,24 @@ class Input:
     """A run that feeds an experiment.
 
     Attributes:
-        name: What the manifest calls it.
+        name: What the manifest calls it; `rows.exp003` where its rules on rows name the run.
         run: The run: `exp003/2`.
         plan_key: The key of that run.
         files: Its predictions, `oof` and `test`, those that it has: path relative to the workspace, the
             file's digest, and the content's.
+        seen: How many rows of other parts it, or what feeds it, was trained on.
     """
 
     name: str
     run: str
     plan_key: str
     files: dict[str, dict[str, str]]
+    seen: dict[str, int]
+
+    @property
+    def is_handed(self) -> bool:
+        """Whether tasks are handed its predictions; those that decide on rows are not."""
+        return not self.name.startswith(ROWS)
 
     def content(self, which: str) -> str | None:
         """The digest of what its predictions say; None where it has none."""
@@ -46,7 +55,7 @@ class Input:
 def find_inputs(
     workspace: Workspace, experiment: Experiment, pinned: Mapping[str, str] | None = None
 ) -> tuple[Input, ...]:
-    """The runs behind an experiment's inputs.
+    """The runs behind an experiment's inputs and its rules on rows, which a smoke run leaves aside.
 
     Args:
         workspace: The workspace.
@@ -59,10 +68,11 @@ def find_inputs(
         ReproductionError: A record is damaged.
     """
     found = []
-    for name, reference in experiment.manifest.inputs.items():
+    manifest = experiment.manifest
+    for name, reference in (manifest.inputs | ({} if workspace.smoke else manifest.rows.feeds)).items():
         run = find_run(workspace, (pinned or {}).get(name, reference))
         _refuse_unfit(experiment, name, run)
-        refuse_other_folds(workspace, experiment, f"{experiment.path.name}: inputs.{name}", run)
+        refuse_other_folds(workspace, experiment, f"{experiment.path.name}: {_key(name)}", run)
         folder = run.folder.relative_to(workspace.root)
         files = {
             which: {
@@ -73,12 +83,13 @@ def find_inputs(
             for which in (OOF, TEST)
             if run.data[which]
         }
-        found.append(Input(name, run.name, run.data["plan_key"], files))
+        seen = run.data.get("rows", {}).get("seen", {})
+        found.append(Input(name, run.name, run.data["plan_key"], files, seen))
     return tuple(found)
 
 
 def _refuse_unfit(experiment: Experiment, name: str, run: Run) -> None:
-    where = f"{experiment.path.name}: inputs.{name}"
+    where = f"{experiment.path.name}: {_key(name)}"
     hint = f"kagkit run {run.experiment}"
     if not run.complete:
         raise ManifestError(f"{run.name} feeds nothing", [Problem(where, "a partial run", hint=hint)])
@@ -114,6 +125,11 @@ def refuse_other_folds(workspace: Workspace, experiment: Experiment, where: str,
             f"give {run.experiment} the folds {own}, or this one {theirs}",
         )
         raise DataError("what feeds this experiment has seen rows that are held out here", [problem])
+
+
+def _key(name: str) -> str:
+    """The manifest's key of a name."""
+    return "rows" if name.startswith(ROWS) else f"inputs.{name}"
 
 
 def _fold_of(table: Path, key: tuple[str, ...]) -> dict[str, str]:

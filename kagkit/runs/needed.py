@@ -15,6 +15,7 @@ from kagkit.runs.inputs import find_inputs
 from kagkit.runs.material import cached_material, rows_key, sources_of, stage_sources
 from kagkit.runs.planner import Planner
 from kagkit.runs.record import Run, latest_run
+from kagkit.runs.selection import cached_selection, selecting_of, selection_key
 from kagkit.runs.starting import find_start
 from kagkit.runs.trials import all_studies, needed_tasks
 from kagkit.workspace.layout import Workspace
@@ -70,8 +71,12 @@ def _keys(workspace: Workspace, manifest: str) -> Iterator[str]:
         raise ManifestError(f"data {', '.join(lacking)} never pinned")
     name = experiment.name
     previous = latest_run(workspace, name, complete=True) or latest_run(workspace, name)
-    fed, start = find_inputs(workspace, experiment), find_start(workspace, experiment)
-    planner = Planner(workspace, experiment, material, parts, previous, fed, start)
+    inputs, start = find_inputs(workspace, experiment), find_start(workspace, experiment)
+    what = selecting_of(experiment, material, parts, inputs)
+    selection = cached_selection(workspace, what.rows, selection_key(workspace, experiment, what, inputs))
+    if experiment.manifest.rows and selection is None:
+        raise ManifestError(f"its rows are not chosen (`kagkit run {experiment.name} --dry-run` does it)")
+    planner = Planner(workspace, experiment, material, parts, previous, inputs, start, selection=selection)
     prepares = planner.prepares()
     yield from _whole(workspace, prepares)
     prepared = {str(planned.spec.part): planned.stored for planned in prepares if planned.stored}

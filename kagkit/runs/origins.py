@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kagkit.foundation.component import function_files, read_imports
 from kagkit.foundation.errors import Problem, RunError
 from kagkit.foundation.files import file_sha256
 from kagkit.runs.material import scheme_of
-from kagkit.workspace.competition import FILE
+from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 
@@ -18,14 +18,20 @@ def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:
     """The workspace's code behind an experiment: recipe, loader, metric and the rest, with all they import.
 
     Returns:
-        Paths relative to the workspace, with the files that `code:` names, by name.
+        Paths relative to the workspace, with the files that `code:` and rules on rows name, by name.
     """
     competition, manifest = workspace.competition, experiment.manifest
     references = [competition.rows.load, competition.metric.score, competition.metric.solution]
     references += [manifest.submission.make, scheme_of(competition, manifest.folds.set).function]
     references += [manifest.combine] if ":" in manifest.combine else []
+    listed = [file for file in manifest.rows.key_files if not _is_data(file, competition)]
     functions = read_imports(workspace.root, function_files(workspace.root, references)).local
-    return tuple(sorted({*experiment.recipe.imports.local, *functions, *manifest.code}))
+    return tuple(sorted({*experiment.recipe.imports.local, *functions, *manifest.code, *listed}))
+
+
+def _is_data(file: str, competition: Competition) -> bool:
+    """Whether a file belongs to a version of data, which is kept by its digest alone."""
+    return any(PurePosixPath(file).is_relative_to(path) for path in competition.paths)
 
 
 def read_origins(workspace: Workspace, experiment: Experiment) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.component import function_code
@@ -35,4 +36,5 @@ def describe_presentation(planner: Planner) -> dict[str, Any]:
         "accepted": planner.accepted,
         "inputs": [[each.name, each.plan_key] for each in planner.inputs],
     }
+    told |= {"rows": asdict(manifest.rows)} if planner.selection else {}
     return told | ({"start": planner.start.run.data["plan_key"]} if planner.start else {})

@@ -80,7 +80,19 @@ class Scorecard:
             return statistics.fmean(float(score["score"]) for score in scores)
         return self._score(Predictions.open(oof))
 
-    def _score(self, predicted: Predictions) -> float:
+    def cv_without(self, left_out: pd.Index[Any], held_out: Sequence[FoldFile], oof: Path) -> float | None:
+        """What the CV would be without some rows; None where the metric is not defined on the others."""
+        members = (
+            [one.path for one in held_out] if self.scorer.competition.metric.cv == "fold_mean" else [oof]
+        )
+        try:
+            return statistics.fmean(self._score(Predictions.open(path), left_out) for path in members)
+        except KagkitError:
+            return None
+
+    def _score(self, predicted: Predictions, left_out: pd.Index[Any] | None = None) -> float:
         scorer, labelled = self.scorer, self.labelled
         held_out = labelled.loc[folds.is_in(labelled.index, predicted.keys)]
+        if left_out is not None:
+            held_out = held_out[~folds.is_in(held_out.index, left_out)]
         return scorer.score(scorer.solution(held_out), scorer.make(predicted, held_out))

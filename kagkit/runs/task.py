@@ -112,6 +112,20 @@ class Task:
             return judge.score(table, rows.index)
         return judge.score(predictions, rows.index)
 
+    @property
+    def row_weights(self) -> pd.Series[float]:
+        """What each row to train on counts, by key: 1.0, or the weight of further ones. Only in `train`."""
+        return self._row_origins["weight"]
+
+    @property
+    def row_parts(self) -> pd.Series[str]:
+        """The part of each row to train on, by key: `stage1/train`, or what it was added from. In `train`."""
+        return self._row_origins["part"]
+
+    @cached_property
+    def _row_origins(self) -> pd.DataFrame:
+        return self._get_rows("origins")
+
     def log(self, *, step: int | None = None, **values: float) -> None:
         """Record numbers of this task, such as `task.log(step=3, valid_loss=0.41)`.
 

@@ -22,6 +22,7 @@ from kagkit.workspace.lineage import input_problems, reference_problems
 from kagkit.workspace.manifest import MEMORY, Manifest, Resources, SomeFolds
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, recipe_problems
+from kagkit.workspace.rowrules import row_problems
 from kagkit.workspace.search import search_problems
 from kagkit.workspace.shipped import ShippedRecipe, find_recipe, list_shipped
 
@@ -72,6 +73,7 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
         recipe, more = _read_work(root, manifest, where, competition)
         problems += more
         problems += search_problems(root, manifest, recipe, where) if recipe is not None else []
+        problems += _weight_problems(root, manifest, recipe, where) if recipe is not None else []
     if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return Experiment(path.stem, path, manifest, recipe)
@@ -195,6 +197,8 @@ def _problems(root: Path, manifest: Manifest, where: Where, competition: Competi
         yield from path_problems(root, file, where("code"))
     yield from input_problems(root, manifest.inputs, where)
     yield from _stage_problems(root, manifest, where, competition)
+    yield from row_problems(root, manifest.rows, competition, manifest.data, where)
+    yield from _extra_problems(manifest, where)
     yield from _resource_problems(manifest.resources, where("resources"))
     yield from _function_problems(root, manifest, where)
 
@@ -214,6 +218,30 @@ def _stage_problems(
     elif manifest.frozen != SomeFolds():
         hint = "name the run that has the weights, such as start: exp001/3"
         yield Problem(where("frozen"), "frozen, and no start", hint=hint)
+
+
+def _extra_problems(manifest: Manifest, where: Where) -> Iterator[Problem]:
+    """What in the rest of a manifest does not go with further rows."""
+    extra, place = manifest.rows.extra, where("rows.extra")
+    if extra and manifest.inputs:
+        found = f"rows.extra beside inputs: nobody held these rows out for {', '.join(manifest.inputs)}"
+        yield Problem(place, found, hint="leave one of the two out")
+
+
+def _weight_problems(
+    root: Path, manifest: Manifest, recipe: Recipe | CommandRecipe, where: Where
+) -> Iterator[Problem]:
+    """A weight of further rows that no code asks for, so that they would count like any other."""
+    weights = [f"{rule.weight:g}" for rule in manifest.rows.extra if rule.weight != 1]
+    asks = manifest.command is None and any(
+        "row_weights" in (root / file).read_text(encoding="utf-8") for file in recipe.imports.local
+    )
+    if weights and not asks:
+        hint = "have train use task.row_weights, or leave weight out"
+        if manifest.command is not None:
+            hint = "leave weight out, or write a recipe: it has task.row_weights"
+        found = f"rows.extra: weight {', '.join(weights)}, which {recipe.name} does not ask for"
+        yield Problem(where("rows.extra"), found, hint=hint)
 
 
 def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:

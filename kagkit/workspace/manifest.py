@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kagkit.foundation.strictyaml import Node
 from kagkit.workspace.commandlines import Command
+from kagkit.workspace.rowrules import RowChoice
 from kagkit.workspace.search import Search
 
 MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
@@ -158,6 +159,7 @@ class Manifest:
         fit: `folds` holds each fold out; `full` fits on all rows, which gives no CV; `both` takes the CV from
             the folds and the test from the fits on all rows.
         data: Sources: `main` is the competition's own, others by their name in competition.yaml.
+        rows: Rows that are left out of training, and further ones to train on.
         inputs: Runs that feed this one, by name: `exp003` for its latest run, or `exp003/2`.
         code: Further files that decide the outcome: a changed one trains again.
         assets: Files the recipe gets as `task.assets`, by name.
@@ -187,6 +189,7 @@ class Manifest:
     folds: FoldChoice = FoldChoice()
     fit: Literal["folds", "full", "both"] = "folds"
     data: tuple[str, ...] = ("main",)
+    rows: RowChoice = field(default_factory=RowChoice)
     inputs: dict[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     assets: dict[str, Asset] = field(default_factory=dict)
