@@ -99,6 +99,7 @@ class _Assembly:
         watch.start()
         oof, scores, cv = self._score_folds()
         test = self._combine_test()
+        probes = self._combine_probes()
         submission = self._write_submission(test)
         refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
         self._keep_sources()
@@ -107,6 +108,7 @@ class _Assembly:
         record = self._record(number, scores, cv) | {
             "oof": self._told(oof, "oof.arrow"),
             "test": self._told(test, "test.arrow"),
+            "probes": probes,
             "submission": submission,
             "weights": weights,
             "interface": self._interface(test),
@@ -116,7 +118,7 @@ class _Assembly:
 
     def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
         """OOF over all folds and seeds, each fold's own score, and the CV."""
-        held_out = [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
+        held_out = self._held_out
         if not held_out:
             return None, [], None
         scores = [self._scorecard.fold(one) for one in held_out]
@@ -125,8 +127,26 @@ class _Assembly:
         return oof, scores, self._scorecard.cv(scores, path)
 
     def _combine_test(self) -> Written | None:
-        members = [path for _, path in self._predicted("test")]
-        return self._scorecard.combined(self.aside / "test.arrow", members) if members else None
+        tests = self._tests
+        return self._scorecard.combined(self.aside / "test.arrow", tests) if tests else None
+
+    def _combine_probes(self) -> dict[str, dict[str, Any]]:
+        """What tasks measured of the rows they predicted, averaged as predictions are."""
+        found = self._scorecard.put_probes_together(self.aside / "probes", self._held_out, self._tests)
+        return {
+            name: {
+                which: self._told(written, f"probes/{name}-{which}.arrow") for which, written in sets.items()
+            }
+            for name, sets in found.items()
+        }
+
+    @cached_property
+    def _held_out(self) -> list[FoldFile]:
+        return [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
+
+    @cached_property
+    def _tests(self) -> list[Path]:
+        return [path for _, path in self._predicted("test")]
 
     def _predicted(self, row_set: str) -> list[tuple[Part, Path]]:
         """The predictions of a row set, by seed and fold."""

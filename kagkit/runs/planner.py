@@ -293,7 +293,7 @@ class Planner:
             return {}
         wanted = [OOF] if kind == "train" or "valid" in row_sets else []
         wanted += [TEST] if "test" in row_sets else []
-        return {f"inputs.{each.name}": [each.content(which) for which in wanted] for each in self.inputs}
+        return {f"inputs.{each.name}": each.contents(*wanted) for each in self.inputs}
 
     @cached_property
     def _declared(self) -> dict[str, str]:
