@@ -45,7 +45,9 @@ def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
     while todo:
         name = todo.pop()
         if name not in feeds:
-            feeds[name] = [reference for reference in _inputs(root, name).values() if "/" not in reference]
+            feeds[name] = [
+                reference for reference in read_inputs(root, name).values() if "/" not in reference
+            ]
             todo += feeds[name]
     try:
         order = tuple(graphlib.TopologicalSorter(feeds).static_order())
@@ -56,7 +58,8 @@ def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
     return order[:-1]
 
 
-def _inputs(root: Path, experiment: str) -> dict[str, str]:
+def read_inputs(root: Path, experiment: str) -> dict[str, str]:
+    """What feeds an experiment, by name, as its manifest says it; nothing where it has none."""
     path = root / f"{experiment}.yaml"
     told = read_yaml(path, path.name).plain if path.is_file() else {}
     inputs = told.get("inputs") if isinstance(told, dict) else None

@@ -166,6 +166,7 @@ def test_a_dry_run_says_what_comes_first(tmp_path: Path) -> None:
     write_recipe(root, "gate.py", GATE)
     write_manifest(root, "final", recipe="gate.py", inputs={"clf": "exp001"})
     told = kagkit(root, "run", "final", "--dry-run").err
+    assert told.startswith("exp001: no run yet\nfinal: no run yet; fed by clf = exp001\n")
     assert "exp001: 6 tasks to do" in told
     assert "final: planned once exp001 is done" in told
 
