@@ -12,6 +12,7 @@ from kagkit.cli.drawing import duration, number, on_terminal
 from kagkit.foundation.errors import KagkitError, counted
 from kagkit.runs.events import (
     Event,
+    GraphTraced,
     Noted,
     NothingToDo,
     PlanMade,
@@ -59,12 +60,20 @@ class RunDrawing:
             self._say(_ending(event))
             if event.run.data.get("optimism") is not None:
                 self._say(f"  optimism {event.run.data['optimism']:+.5f} on the rows of its own weights")
+        elif isinstance(event, GraphTraced):
+            self._take_graph(event)
         elif isinstance(event, Noted):
             self._say(event.text)
         elif isinstance(event, TaskWaiting):
             self._say(f"{event.label}: {event.holder} is doing it; waiting for the result")
         else:
             self._take_task(event)
+
+    def _take_graph(self, graph: GraphTraced) -> None:
+        for node in graph.nodes if self._explain else ():
+            fed = ", ".join(f"{name} = {reference}" for name, reference in node.inputs.items())
+            known = f"{node.run} is there" if node.run else "no run yet"
+            self._say(f"{node.experiment}: {known}" + (f"; fed by {fed}" if fed else ""))
 
     def _take_plan(self, plan: PlanMade) -> None:
         todo = [

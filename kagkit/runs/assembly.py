@@ -101,6 +101,7 @@ class _Assembly:
         watch.start()
         oof, scores, cv = self._score_folds()
         test = self._combine_test()
+        probes = self._combine_probes()
         submission = self._write_submission(test)
         refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
         sheet = RowSheet(self.workspace, self.spec)
@@ -115,6 +116,7 @@ class _Assembly:
             "rows": record["rows"] | chosen["rows"],
             "oof": self._told(oof, "oof.arrow"),
             "test": self._told(test, "test.arrow"),
+            "probes": probes,
             "submission": submission,
             "weights": weights,
             "interface": self._interface(test),
@@ -131,13 +133,27 @@ class _Assembly:
         oof = self._scorecard.put_together(path, self._held_out)
         return oof, scores, self._scorecard.cv(scores, path)
 
+    def _combine_test(self) -> Written | None:
+        tests = self._tests
+        return self._scorecard.combined(self.aside / "test.arrow", tests) if tests else None
+
+    def _combine_probes(self) -> dict[str, dict[str, Any]]:
+        """What tasks measured of the rows they predicted, averaged as predictions are."""
+        found = self._scorecard.put_probes_together(self.aside / "probes", self._held_out, self._tests)
+        return {
+            name: {
+                which: self._told(written, f"probes/{name}-{which}.arrow") for which, written in sets.items()
+            }
+            for name, sets in found.items()
+        }
+
     @cached_property
     def _held_out(self) -> list[FoldFile]:
         return [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
 
-    def _combine_test(self) -> Written | None:
-        members = [path for _, path in self._predicted("test")]
-        return self._scorecard.combined(self.aside / "test.arrow", members) if members else None
+    @cached_property
+    def _tests(self) -> list[Path]:
+        return [path for _, path in self._predicted("test")]
 
     def _predicted(self, row_set: str) -> list[tuple[Part, Path]]:
         """The predictions of a row set, by seed and fold."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +78,15 @@ class Handing:
             facts |= {"rank": rank, "out": own / "out"}
         return Task(own / "events.jsonl", rows, part=part, **facts)
 
-    def predict_task(self, row_set: str) -> Task:
-        """The task as `predict` sees it: no rows but those it is given, no training table."""
+    def predict_task(self, row_set: str, probe: Callable[[str, Any], None]) -> Task:
+        """The task as `predict` sees it: no rows but those it is given, no training table.
+
+        Args:
+            row_set: `valid` or `test`.
+            probe: Takes what it measures of the rows, by name.
+        """
         facts = self._facts(training=False) | {"inputs": self._fed(OOF if row_set == "valid" else TEST)}
+        facts |= {"take_probe": probe}
         return Task(self.work / "events.jsonl", None, part=self._part_of(row_set), **facts)
 
     def part_rows(self) -> pd.DataFrame:
@@ -126,11 +133,10 @@ class Handing:
         """What other runs predicted: held-out rows, or test rows."""
         from kagkit.runs.feed import Fed
 
-        root = self.workspace.root
-        files = {name: told[which] for name, told in self.spec.inputs.items() if which in told}
         return {
-            name: Fed.open(root / told["path"], name=f"inputs.{name}").known_as(told["content_sha256"])
-            for name, told in files.items()
+            name: Fed.feed(self.workspace.root, name, files, which)
+            for name, files in self.spec.inputs.items()
+            if which in files
         }
 
     def _judge(self) -> Truth | FormatJudge:

@@ -35,4 +35,4 @@ def fed_to(kind: Kind, row_sets: Sequence[str], inputs: Sequence[Input]) -> dict
         return {}
     wanted = [OOF] if kind == "train" or "valid" in row_sets else []
     wanted += [TEST] if "test" in row_sets else []
-    return {f"inputs.{each.name}": [each.content(which) for which in wanted] for each in inputs}
+    return {f"inputs.{each.name}": each.contents(*wanted) for each in inputs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ class Input:
         name: What the manifest calls it; `rows.exp003` where its rules on rows name the run.
         run: The run: `exp003/2`.
         plan_key: The key of that run.
-        files: Its predictions, `oof` and `test`, those that it has: path relative to the workspace, the
-            file's digest, and the content's.
+        files: Its predictions, `oof` and `test`, and its probes, `oof.area`, those that it has: path relative
+            to the workspace, the file's digest, and the content's.
         seen: How many rows of other parts it, or what feeds it, was trained on.
     """
 
@@ -42,9 +42,14 @@ class Input:
         """Whether tasks are handed its predictions; those that decide on rows are not."""
         return not self.name.startswith(ROWS)
 
-    def content(self, which: str) -> str | None:
-        """The digest of what its predictions say; None where it has none."""
-        return self.files[which]["content_sha256"] if which in self.files else None
+    def contents(self, *row_sets: str) -> list[str | None]:
+        """The digests of what its predictions and probes say; None where it has no predictions."""
+        found: list[str | None] = []
+        for which in row_sets:
+            probes = sorted(name for name in self.files if name.startswith(f"{which}."))
+            own = [self.files.get(name) for name in (which, *probes)]
+            found += [told["content_sha256"] if told else None for told in own]
+        return found
 
     def as_parent(self) -> dict[str, Any]:
         """What the record of the fed run says of it."""
@@ -76,16 +81,22 @@ def find_inputs(
         folder = run.folder.relative_to(workspace.root)
         files = {
             which: {
-                "path": (folder / run.data[which]["file"]).as_posix(),
-                "sha256": run.data[which]["sha256"],
-                "content_sha256": run.data[which]["content_sha256"],
+                "path": (folder / told["file"]).as_posix(),
+                "sha256": told["sha256"],
+                "content_sha256": told["content_sha256"],
             }
-            for which in (OOF, TEST)
-            if run.data[which]
+            for which, told in _told_files(run)
         }
         seen = run.data.get("rows", {}).get("seen", {})
         found.append(Input(name, run.name, run.data["plan_key"], files, seen))
     return tuple(found)
+
+
+def _told_files(run: Run) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a run keeps of its rows, as its record tells it."""
+    yield from ((which, run.data[which]) for which in (OOF, TEST) if run.data[which])
+    for name, sets in run.data.get("probes", {}).items():
+        yield from ((f"{which}.{name}", told) for which, told in sets.items())
 
 
 def _refuse_unfit(experiment: Experiment, name: str, run: Run) -> None:

@@ -15,8 +15,10 @@ from kagkit.foundation.files import read_json, write_file, write_json
 from kagkit.metrics.scoring import Scorer, read_submission, to_sample_order
 from kagkit.runs.failing import guard
 from kagkit.runs.handing import Handing
+from kagkit.runs.inputs import TEST
 from kagkit.runs.interface import fit_rows, interface_from
 from kagkit.runs.opening import open_recipe
+from kagkit.runs.probes import probes_of
 from kagkit.runs.record import read_run
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.usable import RunFiles, read_files
@@ -27,7 +29,7 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-TOLD, PREDICTED, LINES = "told.json", "predicted.arrow", "submission.csv"
+TOLD, FED, PREDICTED, LINES = "told.json", "fed.json", f"{TEST}.arrow", "submission.csv"
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,7 @@ def join(spec_path: str) -> int:
         spec_path: Names the job's folder, relative to the workspace.
 
     Returns:
-        0 when `predicted.arrow` is there, and its digests in `predicted.json`; 1 when not: `error.json`
-        says why.
+        0 when `test.arrow` is there, told in `fed.json` with its probes; 1 when not: `error.json` says why.
     """
     job = _Job(spec_path)
     return guard(job.join, job.root, job.folder, "joining the predictions")
@@ -151,10 +152,22 @@ class _Job:
         how: Any = (
             import_function(self.root, manifest.combine) if ":" in manifest.combine else manifest.combine
         )
-        members = [Predictions.open(self.root / name / "out" / "test.arrow") for name in self.asked.members]
-        written = combining.combine(self.above / PREDICTED, members, how)
-        facts = {"sha256": written.sha256, "content_sha256": written.content_sha256}
-        write_json(self.above / "predicted.json", facts)
+        paths = [self.root / name / "out" / f"{TEST}.arrow" for name in self.asked.members]
+        members = [Predictions.open(path) for path in paths]
+        files = {TEST: combining.combine(self.above / PREDICTED, members, how)}
+        for name, probes in probes_of(paths).items():
+            path = self.above / f"{TEST}.{name}.arrow"
+            files[path.stem] = combining.combine(path, [Predictions.open(probe) for probe in probes], "mean")
+        place = self.above.relative_to(self.root)
+        told = {
+            name: {
+                "path": (place / f"{name}.arrow").as_posix(),
+                "sha256": written.sha256,
+                "content_sha256": written.content_sha256,
+            }
+            for name, written in files.items()
+        }
+        write_json(self.above / FED, told)
 
     def write_lines(self) -> None:
         competition, manifest = self.files.competition, self.files.manifest

@@ -19,8 +19,7 @@ from kagkit.foundation.files import digest_of, held, read_json
 from kagkit.runs.bench import POLL_SECONDS, ending_of, find_width, libraries_of
 from kagkit.runs.events import Noted
 from kagkit.runs.failing import join_failures, reason_of, scrub_log
-from kagkit.runs.inputs import TEST
-from kagkit.runs.newrows import LINES, PREDICTED, TOLD, Asked, write_asked
+from kagkit.runs.newrows import FED, LINES, TOLD, Asked, write_asked
 from kagkit.runs.presence import at_work
 from kagkit.runs.spec import TaskSpec, write_spec
 from kagkit.runs.store import lock_of
@@ -224,11 +223,8 @@ class _Drive:
     @property
     def _fed(self) -> dict[str, dict[str, dict[str, str]]]:
         """What the runs that feed it predicted, as a task's spec tells it."""
-        places = {name: _place_of(self._all, each) for name, each in self._usable.inputs.items()}
-        return {
-            name: {TEST: {"path": self._told(place / PREDICTED)} | read_json(place / "predicted.json")}
-            for name, place in places.items()
-        }
+        inputs = self._usable.inputs.items()
+        return {name: read_json(_place_of(self._all, each) / FED) for name, each in inputs}
 
     @property
     def _prepares(self) -> bool:

@@ -11,7 +11,8 @@ from kagkit.foundation.errors import Problem, RunError, counted
 from kagkit.runs.bench import Bench
 from kagkit.runs.choices import Choice, RunOptions
 from kagkit.runs.drive import Drive, Start
-from kagkit.runs.events import Event, Noted, PlanMade
+from kagkit.runs.events import Event, GraphTraced, Noted, PlanMade
+from kagkit.runs.graph import trace_graph
 from kagkit.runs.inputs import Input, find_inputs
 from kagkit.runs.material import Material, cached_material, rows_key, sources_of
 from kagkit.runs.origins import read_origins
@@ -51,6 +52,8 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
         ReproductionError: The latest run's record is damaged.
     """
     experiment = workspace.experiment(name)
+    if experiment.manifest.inputs:
+        yield GraphTraced(trace_graph(workspace, experiment.name))
     for upstream in order_upstream(workspace.root, experiment.name):
         if options.inputs is None:
             end = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import import_function
 from kagkit.foundation.errors import KagkitError
 from kagkit.metrics.scoring import Scorer
+from kagkit.runs.probes import probes_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,19 @@ class Scorecard:
         if ":" in how:
             how = import_function(self.scorer.root, how)
         return combining.combine(path, [Predictions.open(member) for member in members], how)
+
+    def put_probes_together(
+        self, folder: Path, held_out: Sequence[FoldFile], tests: Sequence[Path]
+    ) -> dict[str, dict[str, Written]]:
+        """Write what tasks measured, as `<name>-oof.arrow` and `<name>-test.arrow`; by name and row set."""
+        plain = replace(self, combine="mean")
+        found: dict[str, dict[str, Written]] = {}
+        for name, files in probes_of([one.path for one in held_out]).items():
+            own = [replace(one, path=path) for one, path in zip(held_out, files, strict=True)]
+            found[name] = {"oof": plain.put_together(folder / f"{name}-oof.arrow", own)}
+        for name, files in probes_of(tests).items():
+            found.setdefault(name, {})["test"] = plain.combined(folder / f"{name}-test.arrow", files)
+        return found
 
     def cv(self, scores: Sequence[dict[str, Any]], oof: Path) -> float:
         """The CV: the metric on the OOF, or the mean of the folds where competition.yaml says so."""

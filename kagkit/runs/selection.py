@@ -137,9 +137,7 @@ def selection_key(
             "fits": [experiment.manifest.fit, experiment.manifest.folds.only],
             "folds": folds.name if folds else "",
             "feeds": [
-                [each.name, each.plan_key, each.content(OOF), each.content(TEST)]
-                for each in inputs
-                if not each.is_handed
+                [each.name, each.plan_key, *each.contents(OOF, TEST)] for each in inputs if not each.is_handed
             ],
             "files": {
                 file: file_sha256(workspace.root / file) for file in experiment.manifest.rows.key_files
