@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, samples
 from kagkit.foundation.files import canonical_json
 from kagkit.judgement.descent import Descent, trace_descent
-from kagkit.runs.record import Run, experiments_with_runs, find_run, latest_run, read_run, run_folders
+from kagkit.runs.record import (
+    Run,
+    Submission,
+    experiments_with_runs,
+    find_run,
+    latest_run,
+    read_run,
+    run_folders,
+)
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.ledger import Scores, read_scores
+from kagkit.workspace.ledger import Scores, read_scores, scored_name
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run: its CV, the spread of its folds, and what the host gave it.
+    """One submission of a run: its CV, the spread of its folds, and what the host gave it.
+
+    `run` is `exp001/3`, or `exp001/3:lb` for another than its first submission.
 
     `gap` is the public score minus the CV; `coverage` what share of the training rows the CV covers;
     `descent` how it differs from its parent's run, where it has one.
@@ -95,18 +105,14 @@ def compare_runs(workspace: Workspace, references: Sequence[str]) -> Comparison:
     if not runs:
         raise ManifestError("nothing to compare", [Problem("runs", "no complete run", hint="kagkit run EXP")])
     metric = workspace.competition.metric
-    packaged = {run.name for run in runs if (workspace.submissions / submission_name(run)).is_dir()}
-    rows = [
-        _row(run, scores.get(run.name, Scores()), run.name in packaged, trace_descent(workspace, run))
-        for run in runs
-    ]
+    rows = [row for run in runs for row in _rows(workspace, run, scores)]
     rows.sort(key=lambda row: _rank_key(row, metric.greater_is_better))
     return Comparison(metric.score, metric.greater_is_better, tuple(rows), _agreement(rows), _alarms(runs))
 
 
-def submission_name(run: Run) -> str:
-    """The name of a run's packaged submission: `exp001-003`."""
-    return f"{run.experiment}-{run.number:03d}"
+def submission_name(run: Run, variant: str = "") -> str:
+    """The name of a run's packaged submission: `exp001-003`, or `exp001-003-lb` for a variant."""
+    return f"{run.experiment}-{run.number:03d}" + (f"-{variant}" if variant else "")
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -134,30 +140,35 @@ def _usual(workspace: Workspace, scores: dict[str, Scores]) -> list[Run]:
         latest = latest_run(workspace, name, complete=True)
         if latest is not None:
             found[latest.name] = latest
+        scored = {key.partition(":")[0] for key in scores}
         for folder in run_folders(workspace, name):
-            if f"{name}/{int(folder.name.partition('-')[0])}" in scores:
+            if f"{name}/{int(folder.name.partition('-')[0])}" in scored:
                 run = read_run(folder)
                 found[run.name] = run
     return [run for run in found.values() if run.complete]
 
 
-def _row(run: Run, scores: Scores, packaged: bool, descent: Descent | None) -> Row:
-    data = run.data
-    cv, public = data["cv"], scores.public
-    return Row(
-        run=run.name,
-        experiment=run.experiment,
-        stage=data["stage"],
-        cv=cv,
-        cv_std=data["cv_std"],
-        coverage=data["coverage"],
-        lb_public=public,
-        lb_private=scores.private,
-        gap=public - cv if public is not None and cv is not None else None,
-        submission=submission_name(run) if packaged else None,
-        note=data["note"],
-        descent=descent,
-    )
+def _rows(workspace: Workspace, run: Run, scores: dict[str, Scores]) -> Iterator[Row]:
+    """A row for each submission of a run, or one for a run that has none."""
+    data, descent = run.data, trace_descent(workspace, run)
+    for submission in run.submissions or (Submission("", "", data),):
+        name, cv = scored_name(run.name, submission.variant), submission.told["cv"]
+        told, package = scores.get(name, Scores()), submission_name(run, submission.variant)
+        public = told.public
+        yield Row(
+            run=name,
+            experiment=run.experiment,
+            stage=data["stage"],
+            cv=cv,
+            cv_std=submission.told["cv_std"],
+            coverage=data["coverage"],
+            lb_public=public,
+            lb_private=told.private,
+            gap=public - cv if public is not None and cv is not None else None,
+            submission=package if (workspace.submissions / package).is_dir() else None,
+            note=data["note"],
+            descent=None if submission.variant else descent,
+        )
 
 
 def _rank_key(row: Row, greater_is_better: bool) -> tuple[bool, float, str]:

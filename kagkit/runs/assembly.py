@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 import time
 from dataclasses import asdict
 from functools import cached_property
@@ -21,10 +20,9 @@ from kagkit.foundation.files import (
     file_sha256,
     held,
     link_or_copy,
-    write_file,
     write_json,
 )
-from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
+from kagkit.metrics.scoring import Scorer, read_sample
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.interface import read_interface
@@ -34,9 +32,11 @@ from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, ru
 from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.surroundings import describe_surroundings
+from kagkit.runs.variants import Variant, score_variants, write_submission
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import read_scores
+from kagkit.workspace.manifest import Making
 
 
 def assemble(spec_path: str) -> int:
@@ -83,9 +83,10 @@ class _Assembly:
         """One more than any number this experiment had: a score or a package may outlive its run's folder."""
         workspace, name = self.workspace, self.spec.experiment
         taken = [folder.name.partition("-")[0] for folder in run_folders(workspace, name)]
-        taken += [run.partition("/")[2] for run in read_scores(workspace) if run.startswith(f"{name}/")]
+        scored = [run for run in read_scores(workspace) if run.startswith(f"{name}/")]
+        taken += [run.partition("/")[2].partition(":")[0] for run in scored]
         packaged = (path.name.removeprefix(f"{name}-") for path in workspace.submissions.glob(f"{name}-*"))
-        taken += [number for number in packaged if number.isdigit()]
+        taken += [number for number in (each.partition("-")[0] for each in packaged) if number.isdigit()]
         return max(map(int, taken), default=0) + 1
 
     def _write(self, number: int) -> None:
@@ -95,32 +96,31 @@ class _Assembly:
         self.aside.mkdir(parents=True)
         watch = ReadWatch(self.workspace.root, self._allowed(), self.aside.with_name("reads"))
         watch.start()
-        oof, scores, cv = self._score_folds()
+        oof, variants = self._score_folds()
         test = self._combine_test()
-        submission = self._write_submission(test)
+        submissions = self._write_submissions(variants, test)
         refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
         self._keep_sources()
         weights = self._link_weights()
         self._write_events()
-        record = self._record(number, scores, cv) | {
+        record = self._record(number, variants[0]) | {
             "oof": self._told(oof, "oof.arrow"),
             "test": self._told(test, "test.arrow"),
-            "submission": submission,
+            "submission": {name: submissions[0][name] for name in ("sha256", "rows")} if test else None,
+            "submissions": submissions,
             "weights": weights,
-            "interface": self._interface(test),
+            "interface": self._interface(variants, test),
         }
         record["files"] = [asdict(kept) for kept in list_kept(self.aside) if kept.name != "events.jsonl"]
         write_json(self.aside / "record.json", seal_record(record))
 
-    def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
-        """OOF over all folds and seeds, each fold's own score, and the CV."""
+    def _score_folds(self) -> tuple[Written | None, list[Variant]]:
+        """OOF over all folds and seeds, and each variant with its scores on it."""
         held_out = [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
-        if not held_out:
-            return None, [], None
-        scores = [self._scorecard.fold(one) for one in held_out]
-        path = self.aside / "oof.arrow"
-        oof = self._scorecard.put_together(path, held_out)
-        return oof, scores, self._scorecard.cv(scores, path)
+        card, path = self._scorecard, self.aside / "oof.arrow"
+        oof = card.put_together(path, held_out) if held_out else None
+        makings = self.experiment.manifest.variants
+        return oof, score_variants(card, makings, held_out, path, complete=self.spec.complete)
 
     def _combine_test(self) -> Written | None:
         members = [path for _, path in self._predicted("test")]
@@ -137,21 +137,25 @@ class _Assembly:
         found = [(part, tasks / part.folder / "out" / f"{row_set}.arrow") for part in parts]
         return sorted(found, key=lambda item: (item[0].seed, -1 if item[0].fold is None else item[0].fold))
 
-    def _write_submission(self, test: Written | None) -> dict[str, Any] | None:
-        if test is None:
-            return None
-        table = self._scorer.make(Predictions.open(self.aside / "test.arrow"), self._read("test"))
-        sample = self._scorer.sample
-        if sample is not None and not self.spec.smoke:
-            table = to_sample_order(table, sample, list(self.competition.submission_key))
-        path = self.aside / "submission.csv"
-        write_file(path, table.to_csv(index=False, lineterminator="\n"))
-        return {"sha256": file_sha256(path), "rows": len(table)}
+    def _write_submissions(self, variants: list[Variant], test: Written | None) -> list[dict[str, Any]]:
+        """Every variant as the record tells it, its file written where there are test predictions."""
+        told = []
+        for variant in variants:
+            written: dict[str, Any] = {"sha256": None, "rows": None}
+            if test is not None:
+                predictions, ordered = Predictions.open(self.aside / "test.arrow"), not self.spec.smoke
+                path, rows = self.aside / variant.file, self._read("test")
+                written = write_submission(path, variant.scorer, predictions, rows, ordered=ordered)
+            told.append(variant.as_json() | written)
+        return told
 
-    def _interface(self, test: Written | None) -> dict[str, Any] | None:
+    def _interface(self, variants: list[Variant], test: Written | None) -> dict[str, Any] | None:
         if test is None:
             return None
-        answers = self._scorer.answers(Predictions.open(self.aside / "test.arrow"))
+        # A function of the user's makes its submission alone; without one, it must be told what is made.
+        plain = [variant.scorer for variant in variants if variant.scorer.making.make is None]
+        scorer = plain[0] if plain else variants[0].scorer
+        answers = scorer.answers(Predictions.open(self.aside / "test.arrow"))
         return asdict(read_interface(self._read("test"), self._material.targets, answers))
 
     def _keep_sources(self) -> None:
@@ -189,11 +193,11 @@ class _Assembly:
         append_json_line(path, {"event": "assembled", "time": round(time.time(), 3)})
         append_json_line(path, events_seal(path.read_bytes()))
 
-    def _record(self, number: int, scores: list[dict[str, Any]], cv: float | None) -> dict[str, Any]:
+    def _record(self, number: int, first: Variant) -> dict[str, Any]:
         spec, manifest, metric = self.spec, self.experiment.manifest, self.competition.metric
         table = self.workspace.fold_file(spec.fold_set)
         material = self._material
-        covered = {score["fold"]: score["rows"] for score in scores}
+        covered = {score["fold"]: score["rows"] for score in first.scores}
         tasks = [(part, read_task(self.workspace.tasks / part.folder)) for part in spec.parts]
         return {
             "kagkit": FORMAT,
@@ -214,11 +218,11 @@ class _Assembly:
                 "made": material.folds_told,
             },
             "metric": asdict(metric) | {"code": self._metric_code()},
-            "cv": cv,
-            "cv_std": _spread(scores),
+            "cv": first.cv,
+            "cv_std": first.cv_std,
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
             "rows": {"train": material.train_rows, "test": material.test_rows, "dropped": material.dropped},
-            "folds": scores,
+            "folds": first.scores,
             "keeps": spec.keeps,
             "deterministic": not spec.differs,
             "differs": list(spec.differs),
@@ -274,16 +278,12 @@ class _Assembly:
         return material
 
     @cached_property
-    def _scorer(self) -> Scorer:
-        sample = read_sample(self.workspace.root, self.competition)
-        making = self.experiment.manifest.submission
-        return Scorer(
-            self.workspace.root, self.competition, making, sample, self._material.targets, self._train
-        )
-
-    @cached_property
     def _scorecard(self) -> Scorecard:
-        return Scorecard(self._scorer, self._train, self.experiment.manifest.combine)
+        """Who scores; each variant of the manifest takes its own way in place of none."""
+        root, targets = self.workspace.root, self._material.targets
+        sample = read_sample(root, self.competition)
+        scorer = Scorer(root, self.competition, Making(), sample, targets, self._train)
+        return Scorecard(scorer, self._train, self.experiment.manifest.combine)
 
     @cached_property
     def _train(self) -> Any:
@@ -291,13 +291,3 @@ class _Assembly:
 
     def _read(self, split: str) -> Any:
         return contents.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
-
-
-def _spread(scores: list[dict[str, Any]]) -> float | None:
-    """The sample standard deviation of the folds' scores, seeds averaged first; None below two folds."""
-    by_fold: dict[int, list[float]] = {}
-    for score in scores:
-        if score["score"] is not None:
-            by_fold.setdefault(score["fold"], []).append(score["score"])
-    means = [statistics.fmean(values) for values in by_fold.values()]
-    return statistics.stdev(means) if len(means) > 1 else None

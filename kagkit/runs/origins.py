@@ -22,7 +22,7 @@ def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:
     """
     competition, manifest = workspace.competition, experiment.manifest
     references = [competition.rows.load, competition.metric.score, competition.metric.solution]
-    references += [manifest.submission.make, scheme_of(competition, manifest.folds.set).function]
+    references += [*manifest.makes, scheme_of(competition, manifest.folds.set).function]
     references += [manifest.combine] if ":" in manifest.combine else []
     functions = read_imports(workspace.root, function_files(workspace.root, references)).local
     return tuple(sorted({*experiment.recipe.imports.local, *functions, *manifest.code}))

@@ -119,7 +119,7 @@ class Planner:
             self.experiment.manifest,
         )
         metric, stage = competition.metric, competition.stages["1"]
-        references = [manifest.submission.make, metric.score, metric.solution]
+        references = [*manifest.makes, metric.score, metric.solution]
         references += [manifest.combine] if ":" in manifest.combine else []
         return {
             "experiment": self.experiment.name,
@@ -128,7 +128,7 @@ class Planner:
             "fit": manifest.fit,
             "complete": self.complete,
             "combine": manifest.combine,
-            "make": [manifest.submission.make, manifest.submission.args],
+            "make": manifest.told_variants,
             "metric": [metric.score, metric.args, metric.solution, metric.cv, metric.greater_is_better],
             "code": {reference: function_code(root, reference) for reference in references if reference},
             "declared": [self._declared[file] for file in manifest.code],

@@ -117,7 +117,7 @@ def predict_new(usable: Usable, data: NewData) -> Iterator[Noted | Predicted]:
         SubmissionError: The rows are not those of the sample submission beside them.
     """
     began = time.monotonic()
-    place = digest_of([usable.run.data["plan_key"], str(data.test)])
+    place = digest_of([usable.run.data["plan_key"], usable.variant, str(data.test)])
     work = usable.workspace.work / f"predict-{place[:32]}"
     with at_work(usable.workspace), held(lock_of(work)):
         shutil.rmtree(work, ignore_errors=True)  # what is left of one that failed or was killed
@@ -215,6 +215,7 @@ class _Drive:
             tuple(map(str, data.files)),
             str(data.sample) if data.sample else None,
             tuple(self._told(self._folder(spec.label)) for spec in specs if spec.kind == "predict"),
+            self._usable.variant,
         )
         write_asked(self._work / "asked.json", asked)
         for spec in specs:

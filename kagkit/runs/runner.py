@@ -114,6 +114,7 @@ def run_facts(run: Run, counts: Mapping[str, int], seconds: float) -> dict[str, 
     return {
         "run": run.name,
         **told,
+        "submissions": data.get("submissions", []),
         "data": {"version": data["data"]["stage1"]},
         "weights": data["weights"],
         **content,

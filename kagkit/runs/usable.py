@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +13,13 @@ from kagkit.foundation.errors import DataError, ManifestError, Problem, Reproduc
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
-from kagkit.runs.record import Run, find_run
+from kagkit.runs.record import Run, find_run, find_submission
 from kagkit.runs.store import verify_files
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Manifest
+from kagkit.workspace.manifest import Making, Manifest
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")
@@ -60,6 +60,7 @@ class Usable:
         experiment: The manifest as the run was made with it, and the recipe that is there now.
         members: What predicts, by seed and fold.
         accepted: Files whose code changed since, and was accepted.
+        variant: Which of its submissions is made of new rows; the first where empty.
     """
 
     workspace: Workspace
@@ -68,6 +69,7 @@ class Usable:
     experiment: Experiment
     members: tuple[Member, ...]
     accepted: tuple[str, ...]
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,17 @@ def manifest_of(run: Run) -> Manifest:
         ManifestError: This kagkit does not read it.
     """
     return _read(Manifest, run, MANIFEST)
+
+
+def making_of(run: Run, manifest: Manifest, variant: str = "") -> Making:
+    """How the run's predictions become a submission, by the arguments that were found when it was made.
+
+    Raises:
+        ManifestError: It has no such variant.
+    """
+    told = find_submission(run, variant).told
+    making = manifest.variants[told["name"]]
+    return replace(making, args=told.get("args", making.args))
 
 
 def competition_of(run: Run) -> Competition:
@@ -139,21 +152,24 @@ def find_locked(workspace: Workspace, reference: str) -> Run:
     return run
 
 
-def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Usable:
+def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = (), variant: str = "") -> Usable:
     """A run, proved to be usable for new rows.
 
     Args:
         workspace: The workspace.
         run: The run.
         accepted: Files whose changed code is used all the same.
+        variant: Which of its submissions to make; the first where empty.
 
     Raises:
-        ManifestError: The run is partial, kept predictions alone, or predicted no test rows.
+        ManifestError: The run is partial, kept predictions alone, predicted no test rows, or has no such
+            variant.
         ReproductionError: Weights or copies of sources are damaged; an asset is another one.
         DataError: A further source is of another version, or was never pinned here.
         RunError: The code that is there is not the code the run recorded.
     """
     _refuse_unable(run)
+    variant = find_submission(run, variant).variant
     damage = _damage(run)
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
@@ -164,7 +180,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
     recipe = read_stated(workspace.root, files.manifest)
     experiment = Experiment(run.experiment, run.folder / MANIFEST, files.manifest, recipe)
     members = tuple(_members(workspace, run))
-    return Usable(workspace, run, files.competition, experiment, members, tuple(accepted))
+    return Usable(workspace, run, files.competition, experiment, members, tuple(accepted), variant)
 
 
 def _refuse_unable(run: Run) -> None:
@@ -235,7 +251,7 @@ def _code(root: Path, files: RunFiles) -> dict[str, str]:
     found: dict[str, str] = {}
     if manifest.command is not None or (root / manifest.recipe).is_file():
         found |= read_stated(root, manifest).code(*CALLED)
-    references = [competition.rows.load, manifest.submission.make]
+    references = [competition.rows.load, *manifest.makes]
     references += [manifest.combine] if ":" in manifest.combine else []
     for reference in references:
         if reference and local_file(root, split_reference(reference)[0]):
