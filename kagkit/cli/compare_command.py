@@ -45,11 +45,12 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
             *(number(value) for value in (row.cv, row.cv_std, row.lb_public, row.lb_private)),
             "-" if row.gap is None else f"{row.gap:+.5f}",
             "-" if row.coverage in (None, 1) else f"{row.coverage:.0%}",
+            row.author,
             row.note,
         ]
         for row in comparison.rows
     ]
-    headings = ["run", *scores, "rows", "note"]
+    headings = ["run", *scores, "rows", "author", "note"]
     # A column that says nothing takes room from those that do.
     full = [i for i, _ in enumerate(headings) if any(row[i] not in ("-", "") for row in rows)]
     draw_table([headings[i] for i in full], [[row[i] for i in full] for row in rows], right=[*scores, "rows"])

@@ -30,7 +30,7 @@ class Row:
     `run` is `exp001/3`, or `exp001/3:lb` for another than its first submission.
 
     `gap` is the public score minus the CV; `coverage` what share of the training rows the CV covers;
-    `descent` how it differs from its parent's run, where it has one.
+    `descent` how it differs from its parent's run, where it has one; `author` who made an imported one.
     """
 
     run: str
@@ -45,6 +45,7 @@ class Row:
     submission: str | None
     note: str
     descent: Descent | None
+    author: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ def _rows(workspace: Workspace, run: Run, scores: dict[str, Scores]) -> Iterator
             submission=package if (workspace.submissions / package).is_dir() else None,
             note=data["note"],
             descent=None if submission.variant else descent,
+            author=run.author,
         )
 
 
@@ -206,6 +208,10 @@ def _alarms(runs: Sequence[Run]) -> tuple[Alarm, ...]:
         if len(alike) > 1:
             groups = " | ".join(samples(names) for names in alike.values())
             alarms.append(Alarm(kind, f"CV is on different {words}, not to be ranked together: {groups}"))
+    open_ended = [run.name for run in runs if not run.data.get("nested", True)]
+    if open_ended:
+        text = f"CV is not nested, for what feeds it is on other folds or unknown ones: {samples(open_ended)}"
+        alarms.append(Alarm("nested", text))
     return tuple(alarms)
 
 

@@ -107,5 +107,6 @@ def _provenance(run: Run, submission: Submission, rehearsal: dict[str, str]) -> 
         "submission": {name: own[name] for name in ("sha256", "rows")},
         "weights": data["weights"],
         "manifest_sha256": data["manifest_sha256"],
+        "imported": data.get("imported"),
         "rehearsal": rehearsal,
     }

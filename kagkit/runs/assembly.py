@@ -11,12 +11,10 @@ from typing import Any
 
 from kagkit.data import contents
 from kagkit.data.predictions import Predictions, Written
-from kagkit.foundation.component import function_code
 from kagkit.foundation.errors import ReproductionError, RunError
 from kagkit.foundation.files import (
     append_json_line,
     commit_folder,
-    digest_of,
     file_sha256,
     held,
     link_or_copy,
@@ -25,9 +23,10 @@ from kagkit.foundation.files import (
 from kagkit.metrics.scoring import Scorer, read_sample
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
+from kagkit.runs.inputs import SAME
 from kagkit.runs.interface import read_interface
 from kagkit.runs.material import cached_material, rows_folder, scheme_of
-from kagkit.runs.origins import code_files, refuse_changed
+from kagkit.runs.origins import code_files, metric_facts, refuse_changed
 from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
 from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
@@ -104,8 +103,8 @@ class _Assembly:
         weights = self._link_weights()
         self._write_events()
         record = self._record(number, variants[0]) | {
-            "oof": self._told(oof, "oof.arrow"),
-            "test": self._told(test, "test.arrow"),
+            "oof": oof.as_json("oof.arrow") if oof else None,
+            "test": test.as_json("test.arrow") if test else None,
             "submission": {name: submissions[0][name] for name in ("sha256", "rows")} if test else None,
             "submissions": submissions,
             "weights": weights,
@@ -194,7 +193,7 @@ class _Assembly:
         append_json_line(path, events_seal(path.read_bytes()))
 
     def _record(self, number: int, first: Variant) -> dict[str, Any]:
-        spec, manifest, metric = self.spec, self.experiment.manifest, self.competition.metric
+        spec, manifest = self.spec, self.experiment.manifest
         table = self.workspace.fold_file(spec.fold_set)
         material = self._material
         covered = {score["fold"]: score["rows"] for score in first.scores}
@@ -217,7 +216,7 @@ class _Assembly:
                 "bytes": table.stat().st_size,
                 "made": material.folds_told,
             },
-            "metric": asdict(metric) | {"code": self._metric_code()},
+            "metric": metric_facts(self.workspace),
             "cv": first.cv,
             "cv_std": first.cv_std,
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
@@ -243,12 +242,8 @@ class _Assembly:
                 for part, task in tasks
             ],
             "parents": list(spec.parents),
+            "nested": all(parent["folds"] == SAME for parent in spec.parents),
         }
-
-    def _metric_code(self) -> str:
-        """One digest for the workspace code of metric and solution."""
-        root, metric = self.workspace.root, self.competition.metric
-        return digest_of([function_code(root, metric.score), function_code(root, metric.solution)])
 
     def _allowed(self) -> tuple[str, ...]:
         """What metric, solution, submission and combination may read: all of it is in the plan key."""
@@ -259,16 +254,6 @@ class _Assembly:
         own = scheme_of(self.competition, self.spec.fold_set).file
         places |= {own} if own else set()
         return tuple(sorted(places))
-
-    def _told(self, written: Written | None, name: str) -> dict[str, Any] | None:
-        if written is None:
-            return None
-        return {
-            "file": name,
-            "rows": written.rows,
-            "sha256": written.sha256,
-            "content_sha256": written.content_sha256,
-        }
 
     @cached_property
     def _material(self) -> Any:

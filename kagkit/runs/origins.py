@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from kagkit.foundation.component import function_files, read_imports
+from kagkit.foundation.component import function_code, function_files, read_imports
 from kagkit.foundation.errors import Problem, RunError
-from kagkit.foundation.files import file_sha256
+from kagkit.foundation.files import digest_of, file_sha256
 from kagkit.runs.material import scheme_of
 from kagkit.workspace.competition import FILE
 from kagkit.workspace.experiment import Experiment
@@ -26,6 +28,13 @@ def code_files(workspace: Workspace, experiment: Experiment) -> tuple[str, ...]:
     references += [manifest.combine] if ":" in manifest.combine else []
     functions = read_imports(workspace.root, function_files(workspace.root, references)).local
     return tuple(sorted({*experiment.recipe.imports.local, *functions, *manifest.code}))
+
+
+def metric_facts(workspace: Workspace) -> dict[str, Any]:
+    """The metric as records tell it: what competition.yaml says, and one digest for the code behind it."""
+    root, metric = workspace.root, workspace.competition.metric
+    code = digest_of([function_code(root, metric.score), function_code(root, metric.solution)])
+    return asdict(metric) | {"code": code}
 
 
 def read_origins(workspace: Workspace, experiment: Experiment) -> dict[str, str]:

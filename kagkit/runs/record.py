@@ -64,6 +64,16 @@ class Run:
         return bool(self.data["complete"])
 
     @property
+    def imported(self) -> bool:
+        """Whether it was made elsewhere: it is compared, blended and packaged, and never run here."""
+        return "imported" in self.data
+
+    @property
+    def author(self) -> str:
+        """Who made it, where it was imported and that was said."""
+        return str(self.data["imported"]["author"]) if self.imported else ""
+
+    @property
     def files(self) -> tuple[Kept, ...]:
         """The files the record vouches for."""
         return tuple(Kept(**kept) for kept in self.data["files"])
@@ -232,6 +242,20 @@ def _no_run(workspace: Workspace, reference: str, name: str) -> ManifestError:
     else:
         hint = did_you_mean(name, known) if known else "kagkit run EXP makes one"
     return ManifestError(f"{reference}: no such run", [Problem(reference, "no complete run", hint=hint)])
+
+
+def refuse_imported(workspace: Workspace, experiment: str) -> None:
+    """Stop where a name is that of a run which was made elsewhere: there is nothing here to make it of.
+
+    Raises:
+        ManifestError: It is.
+    """
+    run = latest_run(workspace, experiment.removesuffix(".yaml"))
+    if run is not None and run.imported:
+        hint = "name it in `inputs:` of a manifest, or see it with: kagkit compare"
+        raise ManifestError(
+            f"{run.name} was imported, and is never run", [Problem(run.name, "made elsewhere", hint=hint)]
+        )
 
 
 def answers_plan(run: Run, plan_key: str) -> bool:

@@ -18,7 +18,7 @@ from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
-from kagkit.runs.record import Run, latest_run
+from kagkit.runs.record import Run, latest_run, refuse_imported
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.lineage import order_upstream
@@ -36,14 +36,15 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
         What happens, as it happens; `RunMade`, `NothingToDo` or `SameBytes` comes last.
 
     Raises:
-        ManifestError: The competition, the manifest or the recipe has problems.
+        ManifestError: The competition, the manifest or the recipe has problems; or it was imported.
         DataError: The data changed since they were pinned, or rows or folds break a rule.
         RunError: A task failed; the others were finished first.
         ReproductionError: The latest run's record is damaged.
     """
+    refuse_imported(workspace, name)
     experiment = workspace.experiment(name)
     for upstream in order_upstream(workspace.root, experiment.name):
-        if options.inputs is None:
+        if options.inputs is None and not _came_from_elsewhere(workspace, upstream):
             end = None
             for event in _run_one(workspace, upstream, replace(options, choice=Choice(), restart=False)):
                 end = event
@@ -54,6 +55,11 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     yield from _run_one(workspace, experiment.name, options)
 
 
+def _came_from_elsewhere(workspace: Workspace, name: str) -> bool:
+    run = latest_run(workspace, name)
+    return run is not None and run.imported
+
+
 def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[Event]:
     """Do what is missing of one experiment; what feeds it is there."""
     began = time.monotonic()
@@ -62,7 +68,7 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
     origins = read_origins(workspace, experiment)
     sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
     pins = settle_data(workspace, sources)
-    yield from (Noted(note) for note in pins.notes)
+    yield from (Noted(note) for note in (*pins.notes, *(each.note for each in inputs)) if note)
     with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
         material = yield from ready_material(workspace, experiment, pins, bench)
         # A partial run is no yardstick where there is a whole one.

@@ -185,7 +185,9 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = (), varia
 
 def _refuse_unable(run: Run) -> None:
     data, found, hint = run.data, "", f"kagkit run {run.experiment}"
-    if not run.complete:
+    if run.imported:
+        found, hint = "imported: its code is never run here", "ask who made it for these rows"
+    elif not run.complete:
         found = "a partial run"
     elif data["keeps"] == "predictions":
         found = "it kept its predictions and no weights"
