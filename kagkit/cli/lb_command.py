@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kagkit.cli.options import command as declare
-from kagkit.cli.options import show_examples
+from kagkit.cli.options import show_examples, variant_option
 
 if TYPE_CHECKING:
     from kagkit.host.asking import Host
@@ -37,16 +37,17 @@ def lb() -> None:
 @click.argument("run", metavar="RUN")
 @click.option("--public", type=float, help="The public score.")
 @click.option("--private", type=float, help="The private score, once the host shows it.")
-def add(run: str, public: float | None, private: float | None, as_json: bool) -> None:
+@variant_option
+def add(run: str, public: float | None, private: float | None, variant: str, as_json: bool) -> None:
     """Note the scores a run's submission got.
 
     Lines are only ever added; the newest score of a run counts.
     """
     from kagkit.cli.drawing import emit_json
-    from kagkit.runs.record import find_run
+    from kagkit.runs.record import find_run, find_submission
     from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
-    from kagkit.workspace.ledger import Scores, add_scores
+    from kagkit.workspace.ledger import Scores, add_scores, scored_name
 
     if public is None and private is None:
         raise click.UsageError("give --public, --private or both")
@@ -56,7 +57,8 @@ def add(run: str, public: float | None, private: float | None, as_json: bool) ->
     found = find_run(workspace, run)
     if not found.complete:
         raise click.UsageError(f"{found.name}: a partial run is never submitted")
-    line = add_scores(workspace, found.name, Scores(public, private))
+    own = find_submission(found, variant).variant if variant else ""
+    line = add_scores(workspace, scored_name(found.name, own), Scores(public, private))
     start_mirror(workspace)
     if as_json:
         emit_json(line)

@@ -106,7 +106,7 @@ class _Again:
         for name in experiments_with_runs(self.workspace):
             try:
                 run = latest_run(self.workspace, name, complete=True)
-                if run is not None:
+                if run is not None and not run.imported:
                     made[run.name] = self.make(run)
             except KagkitError as error:
                 made[name] = error

@@ -44,6 +44,7 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
     from kagkit.cli.drawing import emit_json
     from kagkit.cli.run_drawing import RunDrawing
     from kagkit.runs.events import RunMade
+    from kagkit.runs.record import refuse_imported
     from kagkit.runs.runner import run_experiment, run_facts
     from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
@@ -55,6 +56,7 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
     for name in experiments:
         start = Path(name)
         workspace = find_workspace(start if start.is_file() else Path.cwd()).for_smoke(given["smoke"])
+        refuse_imported(workspace, name)
         workspace.experiment(name)
         places.append((name, workspace))
     for name, workspace in places:

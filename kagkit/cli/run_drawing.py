@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -187,7 +188,29 @@ def _ending(event: RunEnd) -> str:
     partial = "" if run.complete else f"; {'a smoke' if smoke else 'a partial'} run: never ranked or packaged"
     exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"
     name = f"smoke {run.name}" if smoke else run.name
-    return f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
+    ending = f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
+    return "\n".join([ending, *_submissions(run.data)])
+
+
+def _submissions(data: dict[str, Any]) -> Iterator[str]:
+    """A line for each submission of which there is more to say than the CV: its name, what was found."""
+    for told in data.get("submissions", ()):
+        fit, name = told["fit"], told["name"] or "submission"
+        score = "no CV" if told["cv"] is None else f"CV {number(told['cv'])}"
+        if fit is not None:
+            args = ", ".join(f"{key} {_value(value)}" for key, value in told["args"].items())
+            score += (
+                f" held out, {number(fit['in_sample'])} in sample: optimism {fit['optimism']:+.5f}; {args}"
+            )
+        if told["name"] or fit is not None:
+            yield f"  {name}: {score}"
+
+
+def _value(value: Any) -> str:
+    """An argument as it is read: floats in a few digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str([float(f"{one:.4g}") for one in value]) if isinstance(value, list) else str(value)
 
 
 def _cv(data: dict[str, Any]) -> str:

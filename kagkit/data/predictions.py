@@ -45,6 +45,15 @@ class Written:
     sha256: str
     content_sha256: str
 
+    def as_json(self, file: str) -> dict[str, Any]:
+        """What a record says of it."""
+        return {
+            "file": file,
+            "rows": self.rows,
+            "sha256": self.sha256,
+            "content_sha256": self.content_sha256,
+        }
+
 
 def write(
     path: Path, output: Any, keys: pd.Index[Any], *, key_names: Sequence[str], dtype: str | None = None

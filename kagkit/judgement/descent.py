@@ -40,7 +40,7 @@ def trace_descent(workspace: Workspace, run: Run) -> Descent | None:
     Raises:
         ReproductionError: The record of the parent's run is damaged.
     """
-    own = _manifest(run)
+    own = None if run.imported else _manifest(run)  # its parent is another workspace's
     parent = latest_run(workspace, own.parent, complete=True) if own and own.parent else None
     if own is None or parent is None:
         return None

@@ -267,7 +267,7 @@ class Bench:
 def libraries_of(root: Path, competition: Competition, experiment: Experiment) -> tuple[str, ...]:
     """What the recipe, the loader and the metric import, so that no task pays for it again."""
     references = [competition.rows.load, competition.metric.score, competition.metric.solution]
-    references.append(experiment.manifest.submission.make)
+    references += experiment.manifest.makes
     recipe = experiment.recipe
     # A command imports in a process of its own: what is loaded here would be of no use to it.
     own = recipe.imports.installed if recipe.reads == "watched" else ()

@@ -16,6 +16,9 @@ from kagkit.workspace.layout import Workspace
 OOF, TEST = "oof", "test"
 # The names of runs that rules on rows name begin so; no input is called so.
 ROWS = "rows."
+FOLDS = "folds.csv"  # in the folder of a run that came from elsewhere
+BLEND = "kagkit.recipes.blend"
+SAME, OTHER, UNKNOWN = "same", "other", "unknown"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Input:
         files: Its predictions, `oof` and `test`, and its probes, `oof.area`, those that it has: path relative
             to the workspace, the file's digest, and the content's.
         seen: How many rows of other parts it, or what feeds it, was trained on.
+        folds: `same`, where no row held out here was trained on there by what predicted another row; `other`
+            or `unknown`, where a blend alone takes it.
     """
 
     name: str
@@ -36,6 +41,15 @@ class Input:
     plan_key: str
     files: dict[str, dict[str, str]]
     seen: dict[str, int]
+    folds: str = SAME
+
+    @property
+    def note(self) -> str:
+        """What is to be said of it before its scores are believed; empty where all is well."""
+        if self.folds == SAME:
+            return ""
+        what = "nobody knows its folds" if self.folds == UNKNOWN else "its folds are others"
+        return f"inputs.{self.name}: {self.run}: {what}; it is blended, and this CV is not nested"
 
     @property
     def is_handed(self) -> bool:
@@ -54,7 +68,13 @@ class Input:
     def as_parent(self) -> dict[str, Any]:
         """What the record of the fed run says of it."""
         contents = {which: told["content_sha256"] for which, told in self.files.items()}
-        return {"input": self.name, "run": self.run, "plan_key": self.plan_key, **contents}
+        return {
+            "input": self.name,
+            "run": self.run,
+            "plan_key": self.plan_key,
+            "folds": self.folds,
+            **contents,
+        }
 
 
 def find_inputs(
@@ -69,7 +89,8 @@ def find_inputs(
 
     Raises:
         ManifestError: A run is not there, is partial, or has no predictions.
-        DataError: Its folds are others: a row held out there would not be held out here.
+        DataError: Its folds are others, or not known, and it feeds no blend: a row held out there would not
+            be held out here.
         ReproductionError: A record is damaged.
     """
     found = []
@@ -77,7 +98,9 @@ def find_inputs(
     for name, reference in (manifest.inputs | ({} if workspace.smoke else manifest.rows.feeds)).items():
         run = find_run(workspace, (pinned or {}).get(name, reference))
         _refuse_unfit(experiment, name, run)
-        refuse_other_folds(workspace, experiment, f"{experiment.path.name}: {_key(name)}", run)
+        relation, problem = _hold_folds(workspace, experiment, f"{experiment.path.name}: {_key(name)}", run)
+        if problem is not None and experiment.manifest.recipe != BLEND:
+            raise _seen_here(problem)
         folder = run.folder.relative_to(workspace.root)
         files = {
             which: {
@@ -88,7 +111,7 @@ def find_inputs(
             for which, told in _told_files(run)
         }
         seen = run.data.get("rows", {}).get("seen", {})
-        found.append(Input(name, run.name, run.data["plan_key"], files, seen))
+        found.append(Input(name, run.name, run.data["plan_key"], files, seen, relation))
     return tuple(found)
 
 
@@ -121,21 +144,43 @@ def refuse_other_folds(workspace: Workspace, experiment: Experiment, where: str,
     Raises:
         DataError: How many keys, and the first of them.
     """
+    _, problem = _hold_folds(workspace, experiment, where, run)
+    if problem is not None:
+        raise _seen_here(problem)
+
+
+def _seen_here(problem: Problem) -> DataError:
+    return DataError("what feeds this experiment has seen rows that are held out here", [problem])
+
+
+def _hold_folds(
+    workspace: Workspace, experiment: Experiment, where: str, run: Run
+) -> tuple[str, Problem | None]:
+    """How a run's folds stand to those of the experiment it feeds, and what is wrong with them.
+
+    A key that sits in two folds was trained on there by what must not have seen it here. What a blend's
+    weights may bear, for they are few, no model that is trained on predictions may.
+    """
     own, theirs = experiment.manifest.folds.set, run.data["fold_set"]["name"]
-    if own == theirs:
-        return
     key = workspace.competition.rows.key
-    here, there = (_fold_of(workspace.fold_file(fold_set), key) for fold_set in (own, theirs))
-    moved = [row for row in here.keys() & there.keys() if here[row] != there[row]]
-    if moved:
-        found = f"{counted(len(moved), 'row')} in another fold of {theirs}: {samples(sorted(moved))}"
-        problem = Problem(
-            where,
-            f"{run.name} is on the folds {theirs}, {found}",
-            f"the folds {own}",
-            f"give {run.experiment} the folds {own}, or this one {theirs}",
+    blend = f"feed it to a blend alone: recipe: {BLEND}"
+    if not run.data.get("nested", True):
+        return OTHER, Problem(
+            where, f"{run.name} is a blend of runs on other folds", f"the folds {own}", blend
         )
-        raise DataError("what feeds this experiment has seen rows that are held out here", [problem])
+    table = run.folder / FOLDS if run.imported else workspace.fold_file(theirs)
+    if run.imported and not table.is_file():
+        hint = f"import it with its folds: --folds FILE; or {blend}"
+        return UNKNOWN, Problem(where, f"nobody knows the folds of {run.name}", f"the folds {own}", hint)
+    if own == theirs and not run.imported:
+        return SAME, None
+    here, there = _fold_of(workspace.fold_file(own), key), _fold_of(table, key)
+    moved = [row for row in here.keys() & there.keys() if here[row] != there[row]]
+    if not moved:
+        return SAME, None
+    found = f"{counted(len(moved), 'row')} in another fold of {theirs}: {samples(sorted(moved))}"
+    hint = blend if run.imported else f"give {run.experiment} the folds {own}, or this one {theirs}"
+    return OTHER, Problem(where, f"{run.name} is on the folds {theirs}, {found}", f"the folds {own}", hint)
 
 
 def _key(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kagkit.data.versions import read_lock
@@ -153,11 +154,17 @@ def _named(workspace: Workspace, runs: dict[str, Run]) -> set[str]:
     """The runs that a package, the ledger, a manifest or a lock names, by name or by folder."""
     folders = {f"runs/{run.experiment}/{run.folder.name}": name for name, run in runs.items()}
     packages = {f"{run.experiment}-{run.number:03d}": name for name, run in runs.items()}
-    found = {name for folder, name in packages.items() if (workspace.submissions / folder).exists()}
-    texts = set(_texts(read_json_lines(workspace.leaderboard)))
+    found = {name for folder, name in packages.items() if any(_packages(workspace, folder))}
+    texts = {text.partition(":")[0] for text in _texts(read_json_lines(workspace.leaderboard))}
     for path in (*workspace.root.glob("[!.]*.yaml"), *workspace.root.glob("locks/*.yaml")):
         texts |= set(_texts(read_yaml(path, path.name).plain))
     return found | {text for text in texts if text in runs} | {folders[text] for text in texts & {*folders}}
+
+
+def _packages(workspace: Workspace, name: str) -> Iterator[Path]:
+    """What is packaged of a run: its first submission, and others with their names behind."""
+    yield from workspace.submissions.glob(name)
+    yield from workspace.submissions.glob(f"{name}-*")
 
 
 def _texts(value: Any) -> Iterator[str]:

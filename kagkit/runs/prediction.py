@@ -119,7 +119,7 @@ def predict_new(usable: Usable, data: NewData) -> Iterator[Noted | Predicted]:
         SubmissionError: The rows are not those of the sample submission beside them.
     """
     began = time.monotonic()
-    place = digest_of([usable.run.data["plan_key"], str(data.test)])
+    place = digest_of([usable.run.data["plan_key"], usable.variant, str(data.test)])
     work = usable.workspace.work / f"predict-{place[:32]}"
     lineage = usable.lineage()
     files = {name: find_data(each, data.folder) for name, each in lineage.items()}
@@ -238,6 +238,7 @@ class _Drive:
             tuple(map(str, data.files)),
             str(data.sample) if data.sample else None,
             tuple(self._told(self._folder(spec.label)) for spec in specs if spec.kind == "predict"),
+            self._usable.variant,
         )
         write_asked(self._work / "asked.json", asked)
         for spec in specs:

@@ -17,7 +17,7 @@ def describe_presentation(planner: Planner) -> dict[str, Any]:
     root, competition = planner.workspace.root, planner.workspace.competition
     manifest = planner.experiment.manifest
     metric, stage = competition.metric, competition.stages[str(manifest.stage)]
-    references = [manifest.submission.make, metric.score, metric.solution]
+    references = [*manifest.makes, metric.score, metric.solution]
     references += [manifest.combine] if ":" in manifest.combine else []
     told = {
         "experiment": planner.experiment.name,
@@ -26,7 +26,7 @@ def describe_presentation(planner: Planner) -> dict[str, Any]:
         "fit": manifest.fit,
         "complete": planner.complete,
         "combine": manifest.combine,
-        "make": [manifest.submission.make, manifest.submission.args],
+        "make": manifest.told_variants,
         "metric": [metric.score, metric.args, metric.solution, metric.cv, metric.greater_is_better],
         "code": {reference: function_code(root, reference) for reference in references if reference},
         "declared": [planner.declared[file] for file in manifest.code],

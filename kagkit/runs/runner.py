@@ -19,7 +19,7 @@ from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
-from kagkit.runs.record import Run, latest_run
+from kagkit.runs.record import Run, latest_run, refuse_imported
 from kagkit.runs.selection import (
     Selecting,
     Selection,
@@ -46,16 +46,17 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
         What happens, as it happens; `RunMade`, `NothingToDo` or `SameBytes` comes last.
 
     Raises:
-        ManifestError: The competition, the manifest or the recipe has problems.
+        ManifestError: The competition, the manifest or the recipe has problems; or it was imported.
         DataError: The data changed since they were pinned, or rows or folds break a rule.
         RunError: A task failed; the others were finished first.
         ReproductionError: The latest run's record is damaged.
     """
+    refuse_imported(workspace, name)
     experiment = workspace.experiment(name)
     if experiment.manifest.inputs:
         yield GraphTraced(trace_graph(workspace, experiment.name))
     for upstream in order_upstream(workspace.root, experiment.name):
-        if options.inputs is None:
+        if options.inputs is None and not _came_from_elsewhere(workspace, upstream):
             end = None
             for event in _run_one(workspace, upstream, replace(options, choice=Choice(), restart=False)):
                 end = event
@@ -66,6 +67,11 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     yield from _run_one(workspace, experiment.name, options)
 
 
+def _came_from_elsewhere(workspace: Workspace, name: str) -> bool:
+    run = latest_run(workspace, name)
+    return run is not None and run.imported
+
+
 def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[Event]:
     """Do what is missing of one experiment; what feeds it is there."""
     began = time.monotonic()
@@ -74,7 +80,7 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
     origins = read_origins(workspace, experiment)
     sources = sources_of(experiment)
     pins = settle_data(workspace, sources)
-    yield from (Noted(note) for note in pins.notes)
+    yield from (Noted(note) for note in (*pins.notes, *(each.note for each in inputs)) if note)
     yield from (Noted(line) for line in _seen_told(inputs))
     with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
         material = yield from ready_material(workspace, experiment, pins, bench)
@@ -166,6 +172,7 @@ def run_facts(run: Run, counts: Mapping[str, int], seconds: float) -> dict[str, 
         "run": run.name,
         **told,
         "cv_kept": data.get("cv_kept"),  # older runs do not tell it
+        "submissions": data.get("submissions", []),
         "data": {"version": data["data"][f"stage{data['stage']}"]},
         "weights": data["weights"],
         **content,

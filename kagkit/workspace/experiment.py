@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kagkit.foundation.component import check_function
+from kagkit.foundation.component import check_function, find_function
 from kagkit.foundation.errors import ManifestError, Problem, Where, counted, did_you_mean
 from kagkit.foundation.schema import read_what_fits
+from kagkit.foundation.sources import REQUIRED
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.workspace.commands import CommandRecipe, command_problems
 from kagkit.workspace.competition import (
@@ -19,12 +20,15 @@ from kagkit.workspace.competition import (
     refuse_other_formats,
 )
 from kagkit.workspace.lineage import input_problems, reference_problems
-from kagkit.workspace.manifest import MEMORY, Manifest, Resources, SomeFolds
+from kagkit.workspace.manifest import MEMORY, Making, Manifest, Resources, SomeFolds
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, recipe_problems
 from kagkit.workspace.rowrules import row_problems
 from kagkit.workspace.search import search_problems
 from kagkit.workspace.shipped import ShippedRecipe, find_recipe, list_shipped
+
+# It stands in names of files: submission-lb.csv.
+VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}")
 
 
 @dataclass(frozen=True)
@@ -259,12 +263,40 @@ def _function_problems(root: Path, manifest: Manifest, where: Where) -> Iterator
             yield Problem(
                 where("combine"), f"combine: {manifest.combine}", "mean, rank_mean or module:function"
             )
-    make = manifest.submission.make
-    if make is None:
-        if manifest.submission.args:
-            yield Problem(where("submission.args"), "submission.args without submission.make")
+    if manifest.submissions and manifest.submission != Making():
+        hint = "move it below submissions, under a name of its own"
+        yield Problem(where("submissions"), "submissions beside submission", "one of the two", hint)
+    for name, making in manifest.variants.items():
+        key = f"submissions.{name}" if name else "submission"
+        if name and not VARIANT.fullmatch(name):
+            yield Problem(where(key), f"submissions: {name}", "a short name of letters and digits")
+        if making.fit_args and manifest.fit == "full":
+            found = f"{key}.fit_args, and fit: full has no out-of-fold predictions"
+            yield Problem(where(f"{key}.fit_args"), found, hint="fit: folds, or both")
+        yield from _making_problems(root, making, key, where)
+
+
+def _making_problems(root: Path, making: Making, key: str, where: Where) -> Iterator[Problem]:
+    if making.make is None:
+        given = [name for name in ("args", "fit_args") if getattr(making, name)]
+        for name in given:
+            yield Problem(where(f"{key}.{name}"), f"{key}.{name} without {key}.make")
         return
-    problems = check_function(root, make, where("submission.make"))
+    problems = check_function(root, making.make, where(f"{key}.make"))
     yield from problems
     if not problems:
-        yield from argument_problems(root, make, manifest.submission.args, where("submission.args"))
+        yield from argument_problems(root, making.make, making.args, where(f"{key}.args"))
+        names = dict.fromkeys(making.fit_args)
+        yield from argument_problems(root, making.make, names, where(f"{key}.fit_args"))
+        yield from _start_problems(root, making, key, where)
+
+
+def _start_problems(root: Path, making: Making, key: str, where: Where) -> Iterator[Problem]:
+    """Arguments to be found that have nothing to start from, neither here nor in the source."""
+    function = find_function(root, str(making.make))
+    for name in making.fit_args:
+        argument = function.keywords.get(name) if function is not None else None
+        # A default that is no literal is known once the function is called.
+        if name not in making.args and argument is not None and argument.default is REQUIRED:
+            hint = f"write where to start: {key}: {{args: {{{name}: …}}}}"
+            yield Problem(where(f"{key}.fit_args"), f"{key}.fit_args: {name} has no start", hint=hint)

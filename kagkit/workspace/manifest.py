@@ -41,10 +41,12 @@ class Making:
         make: `module:function(predictions, rows, **args) -> table`. Without it predictions are written as
             they come, or turned into labels.
         args: Further arguments of `make`.
+        fit_args: Which of its arguments are found on the out-of-fold predictions, from `args` on.
     """
 
     make: str | None = None
     args: dict[str, Any] = field(default_factory=dict)
+    fit_args: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ class Manifest:
         assets: Files the recipe gets as `task.assets`, by name.
         combine: How seeds and folds become one prediction: `mean`, `rank_mean` or `module:function(tables)`.
         submission: How predictions become submission rows.
+        submissions: Several ways by name, in place of `submission`; the first one gives the run its CV.
         resources: What one task needs.
         launch: `torchrun` trains in a process for each GPU of `resources`, or each of `cpus` without GPUs.
         determinism: `exact` makes torch stop at what cannot repeat; `seeded` only seeds; `off` does nothing.
@@ -195,6 +198,7 @@ class Manifest:
     assets: dict[str, Asset] = field(default_factory=dict)
     combine: str = "mean"
     submission: Making = Making()
+    submissions: dict[str, Making] = field(default_factory=dict)
     resources: Resources = Resources()
     launch: Literal["torchrun"] | None = None
     determinism: Literal["exact", "seeded", "off"] = "exact"
@@ -202,3 +206,21 @@ class Manifest:
     keep: Literal["weights", "predictions"] | None = None
     search: Search | None = None
     stage2: SecondStage = SecondStage()
+
+    @property
+    def variants(self) -> dict[str, Making]:
+        """Every way from predictions to a submission by its name; the only one has an empty name."""
+        return self.submissions or {"": self.submission}
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The functions that make submissions, each once."""
+        found = [making.make for making in self.variants.values() if making.make is not None]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def told_variants(self) -> Any:
+        """The variants as plain data, for the key of a run."""
+        told = {name: [each.make, each.args, *each.fit_args] for name, each in self.variants.items()}
+        # An order of names, for the first one gives the CV; a manifest without names is told as ever.
+        return told.get("", [*told.items()])
