@@ -15,10 +15,11 @@ from kagkit.data.combining import combine
 from kagkit.data.predictions import Predictions, write
 from kagkit.foundation.errors import DataError, ManifestError
 from kagkit.judgement import blending
-from kagkit.judgement.blending import METHODS, Blend, Method, blend_members
+from kagkit.judgement.blending import Blend, blend_members
 from kagkit.judgement.climbing import solve_least_squares
 from kagkit.judgement.losses import Scored, make_losses
 from kagkit.judgement.stacking import Member, stack_members
+from kagkit.judgement.weighing import METHODS, Method
 from kagkit.metrics.truth import Truth
 
 FITTED = ("hill_climbing", "least_squares", "direct")

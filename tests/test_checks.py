@@ -105,7 +105,7 @@ def test_what_is_no_table_is_one_problem(tmp_path: Path) -> None:
 
 def test_a_competition_says_what_it_expects(tmp_path: Path) -> None:
     root = make_workspace(tmp_path)
-    expected = expect(root, read_competition(root))
+    expected = expect(root, read_competition(root), 1)
     assert expected is not None
     assert (expected.key, expected.target, expected.labels, len(expected.sample)) == (
         ("id",),
@@ -114,14 +114,14 @@ def test_a_competition_says_what_it_expects(tmp_path: Path) -> None:
         20,
     )
     write_competition(root, metric={"score": "kagkit.metrics:auc", "greater_is_better": True})
-    assert (asked := expect(root, read_competition(root))) is not None
+    assert (asked := expect(root, read_competition(root), 1)) is not None
     assert not asked.labels
     (root / "own.py").write_text("def score(solution, submission, row_id_column_name):\n    return 0.0\n")
     write_competition(root, metric={"score": "own:score", "greater_is_better": True})
-    assert (asked := expect(root, read_competition(root))) is not None
+    assert (asked := expect(root, read_competition(root), 1)) is not None
     assert not asked.labels, "a sample of zeros may stand for numbers"
     write_competition(root, stages={1: {"train": "data/train.csv", "test": "data/test.csv"}})
-    assert expect(root, read_competition(root)) is None
+    assert expect(root, read_competition(root), 1) is None
 
 
 def test_a_number_too_large_for_a_double_is_infinite_not_a_crash(tmp_path: Path) -> None:

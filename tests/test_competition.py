@@ -294,9 +294,9 @@ data: 5
         "line 13: submission.target: empty; expected the columns to predict",
         "line 16: data/trian.csv: no such file",
         "line 18: ../sample_submission.csv: not a path inside the workspace",
+        "line 19: deadline: tomorrow; expected a time with its zone",
         "line 6: nowhere:load_rows: no such module here, nor installed",
         "line 10: beta: kagkit.metrics:accuracy takes no such argument",
-        "line 19: deadline: tomorrow; expected a time with its zone",
         "line 21: folds.main: scheme: time without a column",
     ]
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from kagkit.foundation.environment import library_builds
 from kagkit.foundation.files import write_json
 from kagkit.foundation.findings import Finding
 from kagkit.foundation.tested import FILE, package_findings, pinned_versions
-from kagkit.runs import health
+from kagkit.runs import builds, health
+from kagkit.runs.builds import build_findings
 from kagkit.runs.health import clock_finding, disk_findings, leftover_findings, room_finding
 from kagkit.tracking.health import store_findings
 from kagkit.workspace.layout import Workspace
@@ -19,7 +21,8 @@ from tests.terminal import kagkit
 from tests.toy import make_workspace
 
 ALL = {
-    *("python", "platform", "threads", "memory", "torch", "gpu", "switches", "numeric", "others", "room"),
+    *("python", "platform", "threads", "memory", "torch", "gpu", "switches", "numpy build", "torch build"),
+    *("device", "numeric", "others", "room"),
     *("locks", "hard links", "clock", "jobs", "leftovers", "mlflow", "credentials"),
 }
 
@@ -65,6 +68,28 @@ def test_packages_that_differ_are_named_those_that_change_numbers_first() -> Non
     del installed["pandas"]
     missing = next(package_findings(installed))
     assert (missing.level, missing.hint) == ("wrong", "pip install pandas")
+
+
+def test_the_builds_of_a_task_are_told_as_a_record_has_them() -> None:
+    import numpy as np
+    import torch  # noqa: F401 (told of where it is imported)
+
+    told, here = {finding.what: finding.found for finding in build_findings()}, library_builds()
+    assert told["numpy build"] == f"version {np.__version__}, blas {here['numpy']['blas']}"
+    version, capability, mkl = (here["torch"][name] for name in ("version", "capability", "mkl"))
+    assert told["torch build"].startswith(f"version {version}, capability {capability}, threads 1, ")
+    for word in ("deterministic true", "cudnn_benchmark false", f"mkl {mkl}", "onednn"):
+        assert f", {word}" in told["torch build"]
+    assert told["device"] == "cpu" or "driver" in told["device"]
+
+
+def test_a_library_that_cannot_be_imported_is_wrong_and_told_without_a_path(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text(f"raise OSError('{tmp_path}/libblas.so: not found')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        patch.setattr(builds, "_ask_for_builds", builds._ask_for_builds.__wrapped__)
+        (finding,) = build_findings()
+    assert (finding.level, finding.found) == ("wrong", "numpy or torch cannot be imported: OSError")
 
 
 @pytest.mark.parametrize(("free", "level"), [(10**8, "wrong"), (5 * 10**9, "warn"), (10**11, "ok")])

@@ -125,6 +125,8 @@ KEPT: dict[str, Callable[[], bytes]] = {
     "weights.npy.xz": lambda: lzma.compress(_saved(np.zeros(3))),
     "cut.gz": lambda: b"\x1f\x8b and no gzip",
     "powers.txt": lambda: b"x^2 + x^3",
+    "model.ubj": lambda: b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{L",  # how XGBoost's files begin
+    "model.cbm": lambda: b"CBM1" + bytes(64) + b"q\x00",  # and CatBoost's: as opcodes, a text with a memo
     "x": lambda: b"x\x9cnothing",
     "patients.csv": lambda: b"p0\np1\n",
     "numbers.csv": lambda: b"0.5\n0.\n",

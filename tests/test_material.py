@@ -27,6 +27,12 @@ from kagkit.workspace.schemes import Scheme
 from tests.toy import make_workspace, write_competition
 
 PARTS = {"train": "a", "test": "b"}
+
+
+def key_of(workspace: Workspace, **parts: str) -> str:
+    return rows_key(workspace, 1, {"stage1": PARTS | parts})
+
+
 LOADER = '''"""Rows as they come."""
 import pandas as pd
 
@@ -45,7 +51,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def _make(root: Path) -> Material:
-    return make_material(Workspace(root), "key", "main")
+    return make_material(Workspace(root), 1, "key", "main")
 
 
 def _frame(root: Path, split: str = "train") -> pd.DataFrame:
@@ -62,24 +68,24 @@ def _relabel(root: Path) -> None:
 
 def test_rows_have_another_key_where_code_rules_or_data_differ(root: Path) -> None:
     workspace, keys = Workspace(root), []
-    keys.append(rows_key(workspace, PARTS))
-    keys.append(rows_key(workspace, PARTS | {"train": "c"}))
-    keys.append(rows_key(workspace, PARTS | {"files": "d"}))
-    keys.append(rows_key(workspace.for_smoke(True), PARTS))
+    keys.append(key_of(workspace))
+    keys.append(key_of(workspace, train="c"))
+    keys.append(key_of(workspace, files="d"))
+    keys.append(key_of(workspace.for_smoke(True)))
     (root / "loading.py").write_text(LOADER.replace("str", "object"))
-    keys.append(rows_key(Workspace(root), PARTS))
+    keys.append(key_of(Workspace(root)))
     write_competition(root, rows=ROWS | {"group": "group"})
-    keys.append(rows_key(Workspace(root), PARTS))
+    keys.append(key_of(Workspace(root)))
     assert len(set(keys)) == len(keys)
 
 
 def test_rows_keep_their_key_where_only_words_differ(root: Path) -> None:
-    key = rows_key(Workspace(root), PARTS)
+    key = key_of(Workspace(root))
     (root / "loading.py").write_text(
         LOADER.replace("import", "# as text\nimport").replace("as they", "as they do")
     )
     write_competition(root, rows=ROWS, folds={"main": {"n": 3}}, host="none")
-    assert rows_key(Workspace(root), PARTS) == key
+    assert key_of(Workspace(root)) == key
 
 
 def test_what_was_made_is_read_from_the_cache(root: Path) -> None:
@@ -165,7 +171,7 @@ def test_a_loader_gets_the_training_table_for_training_rows_alone(root: Path) ->
 
 def test_a_fold_set_that_nobody_declared_is_made_by_default(root: Path) -> None:
     assert scheme_of(Workspace(root).competition, "other") == Scheme()
-    assert make_material(Workspace(root), "key", "other").folds.keys() == {"full", *"01234"}
+    assert make_material(Workspace(root), 1, "key", "other").folds.keys() == {"full", *"01234"}
 
 
 def test_a_fold_without_rows_to_train_on_is_told(root: Path) -> None:
@@ -178,8 +184,8 @@ def test_a_fold_without_rows_to_train_on_is_told(root: Path) -> None:
 
 def test_smoke_material_is_small_and_lives_apart(root: Path) -> None:
     whole, smoke = Workspace(root), Workspace(root, smoke=True)
-    assert rows_key(whole, PARTS) != rows_key(smoke, PARTS)
-    made = make_material(smoke, "smoke", "main")
+    assert key_of(whole) != key_of(smoke)
+    made = make_material(smoke, 1, "smoke", "main")
     assert made.train_rows <= 40
     assert len(contents.read(rows_folder(smoke, "smoke") / "train.arrow")) == made.train_rows
 

@@ -65,6 +65,14 @@ def test_where_a_sample_stands_in_a_table_changes_nothing(places: list[int]) -> 
         assert all(torch.equal(*pair) for pair in zip(one.batch, other.batch, strict=True))
 
 
+def test_a_batch_has_the_rows_that_indexing_gives_in_their_memory_format() -> None:
+    rows, images = torch.tensor([4, 0, 4]), torch.rand(5, 3, 2, 2)
+    for tensor in (images, images.to(memory_format=torch.channels_last), images.transpose(2, 3)):
+        (taken,) = Table(KEYS[:5], tensor).take(rows)
+        assert torch.equal(taken, tensor[rows])
+        assert taken.stride() == tensor[rows].stride()
+
+
 def test_a_new_sample_leaves_what_is_drawn_for_the_others_as_it_was() -> None:
     class More(Noisy):
         keys = [*KEYS[10:], "row99"]  # noqa: RUF012 (fixed for the test)

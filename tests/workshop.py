@@ -188,7 +188,7 @@ def plan_of(root: Path, name: str = "exp001") -> list[Planned]:
     """The trainings of an experiment that does not prepare, planned as the first run of it would."""
     workspace = Workspace(root)
     pins = settle_data(workspace, ["stage1"])
-    material = make_material(workspace, rows_key(workspace, pins.parts["stage1"]), "main")
+    material = make_material(workspace, 1, rows_key(workspace, 1, pins.parts), "main")
     return Planner(workspace, workspace.experiment(name), material, pins.parts, None).trains({})
 
 

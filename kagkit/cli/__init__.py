@@ -21,6 +21,8 @@ COMMANDS = {
     "predict": "Predict new rows with a finished run.",
     "status": "Say where the competition stands.",
     "compare": "Put CV beside the leaderboard.",
+    "finals": "Propose the two final submissions, and say why.",
+    "report": "Write the competition in retrospect, one page.",
     "reproduce": "Make a run again and hold it against its record.",
     "package": "Make the deliverable of a run, proved and checked.",
     "submit": "Submit a run or a file to the host, exactly once.",

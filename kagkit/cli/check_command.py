@@ -82,7 +82,7 @@ def _check_submission(path: Path) -> KagkitError:
     from kagkit.workspace.layout import find_workspace
 
     workspace = find_workspace(path)
-    expected = expect(workspace.root, workspace.competition)
+    expected = expect(workspace.root, workspace.competition, workspace.stage)
     if expected is None:
         hint = "add stages: {1: {sample_submission: …}} to competition.yaml"
         return ManifestError("", [Problem(path.name, "no sample submission to check against", hint=hint)])

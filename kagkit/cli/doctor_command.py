@@ -49,6 +49,7 @@ def _look(online: bool) -> Iterator[Finding]:
     from kagkit.foundation.errors import KagkitError
     from kagkit.foundation.tested import package_findings
     from kagkit.host.health import credential_findings
+    from kagkit.runs.builds import build_findings
     from kagkit.runs.health import disk_findings, leftover_findings, machine_findings
     from kagkit.tracking.health import store_findings
     from kagkit.workspace.layout import find_workspace
@@ -58,6 +59,7 @@ def _look(online: bool) -> Iterator[Finding]:
     except KagkitError:
         workspace = None
     yield from machine_findings()
+    yield from build_findings()
     yield from package_findings()
     for probe in (disk_findings, leftover_findings, store_findings):
         yield from probe(workspace)

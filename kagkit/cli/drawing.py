@@ -49,21 +49,29 @@ def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
 
     table, cells = Table(box=box.SIMPLE_HEAD, pad_edge=False), list(rows)
     for place, column in enumerate(columns):
-        # Numbers are never broken in two, nor names of files unless they are long; words are.
+        # Numbers are never broken in two, nor names of files unless they are long; words are, between letters
+        # only where one is very long.
         longest = max((len(row[place]) for row in cells), default=0)
         table.add_column(
             column,
             justify="right" if column in right else "left",
             overflow="fold",
             no_wrap=column in (*right, "run") or (column == "file" and longest <= WHOLE_NAME),
+            min_width=_longest_word(column, [row[place] for row in cells]),
         )
     for row in cells:
         table.add_row(*row)
     console = Console(highlight=False)
     if not console.is_terminal:
         # A file or a pipe has no width; rich would cut to 80 columns.
-        console = Console(highlight=False, width=max(80, console.measure(table).maximum))
+        boundless = Console(highlight=False, width=10_000)
+        console = Console(highlight=False, width=max(80, boundless.measure(table).maximum))
     console.print(table)
+
+
+def _longest_word(column: str, cells: Sequence[str]) -> int:
+    """The width below which words would be broken, up to 16."""
+    return min(max(len(word) for cell in (column, *cells) for word in cell.split() or [""]), 16)
 
 
 def number(value: float | None, digits: int = 5) -> str:

@@ -12,7 +12,9 @@ from kagkit.cli.options import command as declare
 from kagkit.cli.options import show_examples, variant_option
 
 if TYPE_CHECKING:
+    from kagkit.host.asking import Host
     from kagkit.host.syncing import Line
+    from kagkit.workspace.layout import Workspace
 
 EXAMPLES = """
 kagkit lb add exp001 --public 0.77033                  # what the leaderboard shows now
@@ -67,11 +69,12 @@ def add(run: str, public: float | None, private: float | None, variant: str, as_
 
 @declare("sync", SYNC)
 def sync(as_json: bool) -> None:
-    """Ask the host for the team's submissions and their scores.
+    """Ask the host for the team's submissions and their scores, and for its place among the teams.
 
     What an interrupted `kagkit submit` left open is settled by what the host has. Doing it again adds only
     what is new.
     """
+    from kagkit.cli.status_command import draw_standing
     from kagkit.host.asking import Host
     from kagkit.host.syncing import sync_scores
     from kagkit.tracking.background import start_mirror
@@ -80,8 +83,26 @@ def sync(as_json: bool) -> None:
     workspace = find_workspace(Path.cwd())
     host = Host.of(workspace.competition, tell=lambda line: click.echo(line, err=True))
     lines = sync_scores(host, workspace)
+    standing = _place_team(host, workspace, lines)
     start_mirror(workspace)
-    _draw(lines, as_json)
+    _draw(lines, as_json, {"standing": standing})
+    for board, told in {} if as_json else standing.items():
+        if told is not None:
+            draw_standing(board, told)
+
+
+def _place_team(host: Host, workspace: Workspace, lines: list[Line]) -> dict[str, Any]:
+    """Note where the team stands; a host that shows no board keeps no score from coming home."""
+    from kagkit.cli.drawing import draw_error
+    from kagkit.foundation.errors import HostError
+    from kagkit.host.placing import place_team
+    from kagkit.workspace.medals import newest_standings
+
+    try:
+        place_team(host, workspace, [line.submission for line in lines])
+    except HostError as error:
+        draw_error(error)
+    return newest_standings(workspace)
 
 
 @declare("import", IMPORT)
@@ -101,13 +122,13 @@ def import_(file: Path, as_json: bool) -> None:
     _draw(lines, as_json)
 
 
-def _draw(lines: list[Line], as_json: bool) -> None:
+def _draw(lines: list[Line], as_json: bool, more: dict[str, Any] | None = None) -> None:
     from kagkit.cli.drawing import draw_table, emit_json, number
     from kagkit.foundation.errors import counted
 
     new = sum(line.new for line in lines)
     if as_json:
-        emit_json({"new": new, "submissions": [_as_json(line) for line in lines]})
+        emit_json({"new": new, "submissions": [_as_json(line) for line in lines]} | (more or {}))
         return
     columns = ["ref", "run", "file", "by", "status", "public", "private"]
     rows = [

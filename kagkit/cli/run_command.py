@@ -26,7 +26,7 @@ kagkit run exp001 --accept code:utils.py   # utils.py changed, and old results s
 @click.option("--gpus", metavar="0,1", help="The GPUs to use; those the machine shows by default.")
 @click.option("--smoke", is_flag=True, help="1 % of the rows, one fold, one epoch, kept apart.")
 @click.option("--dry-run", is_flag=True, help="Make the plan and stop: no task is started.")
-@click.option("--explain", is_flag=True, help="Name every task to do with its reason.")
+@click.option("--explain", is_flag=True, help="Name every task to do with its reason, and what feeds what.")
 @click.option("--restart", is_flag=True, help="Do finished tasks again and compare their bytes.")
 @click.option(
     "--accept", multiple=True, metavar="code:FILE", help="FILE changed; keep old results, and record it."

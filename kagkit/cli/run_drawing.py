@@ -13,6 +13,7 @@ from kagkit.cli.drawing import duration, number, on_terminal
 from kagkit.foundation.errors import KagkitError, counted
 from kagkit.runs.events import (
     Event,
+    GraphTraced,
     Noted,
     NothingToDo,
     PlanMade,
@@ -58,12 +59,20 @@ class RunDrawing:
             self._stack.close()
             self.end = event
             self._say(_ending(event))
+        elif isinstance(event, GraphTraced):
+            self._take_graph(event)
         elif isinstance(event, Noted):
             self._say(event.text)
         elif isinstance(event, TaskWaiting):
             self._say(f"{event.label}: {event.holder} is doing it; waiting for the result")
         else:
             self._take_task(event)
+
+    def _take_graph(self, graph: GraphTraced) -> None:
+        for node in graph.nodes if self._explain else ():
+            fed = ", ".join(f"{name} = {reference}" for name, reference in node.inputs.items())
+            known = f"{node.run} is there" if node.run else "no run yet"
+            self._say(f"{node.experiment}: {known}" + (f"; fed by {fed}" if fed else ""))
 
     def _take_plan(self, plan: PlanMade) -> None:
         todo = [
@@ -178,7 +187,14 @@ def _ending(event: RunEnd) -> str:
     exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"
     name = f"smoke {run.name}" if smoke else run.name
     ending = f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
-    return "\n".join([ending, *_submissions(run.data)])
+    return "\n".join([ending, *_optimism(run.data), *_submissions(run.data)])
+
+
+def _optimism(data: dict[str, Any]) -> Iterator[str]:
+    """How much a recipe's own weights flatter; what was found for a submission is told beside it."""
+    fitted = any(told["fit"] for told in data.get("submissions", ())[:1])
+    if data.get("optimism") is not None and not fitted:
+        yield f"  optimism {data['optimism']:+.5f} on the rows of its own weights"
 
 
 def _submissions(data: dict[str, Any]) -> Iterator[str]:
@@ -207,4 +223,15 @@ def _cv(data: dict[str, Any]) -> str:
         return ", no CV: fitted on all rows"
     spread = f" ± {number(data['cv_std'])} between folds" if data["cv_std"] is not None else ""
     covered = f", on {data['coverage']:.0%} of the rows" if data["coverage"] < 1 else ""
-    return f", CV {number(data['cv'])}{spread}{covered}"
+    return f", CV {number(data['cv'])}{spread}{covered}{_kept(data)}"
+
+
+def _kept(data: dict[str, Any]) -> str:
+    """The score on the rows that were not left out, beside that of the run that says which these are."""
+    if data.get("cv_kept") is None:
+        return ""
+    others = {
+        told["run"]: told["cv_kept"] for told in data["rows"]["excluded"] if told.get("cv_kept") is not None
+    }
+    beside = "".join(f", {run} {number(score)}" for run, score in others.items())
+    return f"; without the rows left out {number(data['cv_kept'])}{beside}"

@@ -118,9 +118,9 @@ def combine(
     if callable(how):
         output = how([member.frame(keys) for member in members])
     elif how == "rank_mean":
-        output = _means([_ranked(member) for member in members], keys, shares)
+        output = average([_ranked(member) for member in members], keys, shares)
     else:
-        output = _means(members, keys, shares)
+        output = average(members, keys, shares)
     return write(path, output, keys, key_names=members[0].key_names)
 
 
@@ -212,9 +212,19 @@ def _ranked(member: Predictions) -> Predictions:
     return Predictions(pa.table(columns), member.key_names, member.name)
 
 
-def _means(
+def average(
     members: Sequence[Predictions], keys: pd.Index[Any], shares: Sequence[float]
 ) -> Iterator[tuple[pd.Index[Any], dict[str, NDArray[Any]]]]:
+    """The mean of members that have the same columns, chunk by chunk, in the form `write` takes.
+
+    Args:
+        members: The members; each holds at least these keys.
+        keys: The rows, in the order of the answer.
+        shares: How much each member counts, of any sum above 0.
+
+    Raises:
+        DataError: A member lacks a key or a column.
+    """
     step = min(member.chunk_rows for member in members)
     for start in range(0, max(len(keys), 1), step):
         chunk = keys[start : start + step]

@@ -208,6 +208,8 @@ def extend(
     scheme: Scheme,
     function: Own | None = None,
     root: Path = Path(),
+    *,
+    only_trained: bool = False,
 ) -> pd.Series[int]:
     """Give rows that have no fold one; every other row keeps its own.
 
@@ -222,6 +224,8 @@ def extend(
         scheme: The chosen scheme the set was made by.
         function: What `scheme.function` names.
         root: The workspace, below which `scheme.file` lies.
+        only_trained: Whether new rows get no fold (-1) but are only trained on; those of a known group still
+            join its fold, or that fold would be trained on its own group.
 
     Returns:
         `existing`, then the new rows sorted by key.
@@ -248,7 +252,18 @@ def extend(
     else:
         folds = _folds_by_size(existing, rows, scheme)
     added = folds[~is_in(folds.index, existing.index)].sort_index()
+    if only_trained and not (scheme.file or scheme.function):
+        added = added.where(_in_known_group(existing, rows, scheme).reindex(added.index), ONLY_TRAINED)
     return pd.concat([existing, added]).rename(FOLD)
+
+
+def _in_known_group(existing: pd.Series[int], rows: pd.DataFrame, scheme: Scheme) -> pd.Series[bool]:
+    """Which rows are of a group that has rows with a fold already."""
+    group = columns_used(scheme).get("group")
+    if not group:
+        return pd.Series(data=False, index=rows.index)
+    labels = class_labels(rows, group)
+    return labels.isin(labels[is_in(rows.index, existing.index)])
 
 
 def _folds_by_size(existing: pd.Series[int], rows: pd.DataFrame, scheme: Scheme) -> pd.Series[int]:

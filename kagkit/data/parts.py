@@ -12,8 +12,8 @@ from kagkit.data.rows import DataPaths, Loaded, Part, RowRules, find_targets, lo
 from kagkit.data.tables import TABLES
 from kagkit.foundation.component import import_function
 from kagkit.foundation.errors import DataError, KagkitError, ManifestError, Problem, did_you_mean
-from kagkit.workspace.competition import Stage
 from kagkit.workspace.layout import Workspace
+from kagkit.workspace.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,14 @@ def data_paths(root: Path, stage: Stage, split: str) -> DataPaths:
         test=root / stage.test,
         files=tuple(root / path for path in stage.files),
     )
+
+
+def stage_paths(workspace: Workspace, stage: int, split: str) -> DataPaths:
+    """The paths a recipe is handed in a stage: its own tables, and the files of every stage up to it."""
+    stages = workspace.competition.stages
+    own = data_paths(workspace.root, stages[str(stage)], split)
+    files = [workspace.root / path for number in range(1, stage + 1) for path in stages[str(number)].files]
+    return DataPaths(own.train, own.test, tuple(dict.fromkeys(files)))
 
 
 def load_part(workspace: Workspace, part: Part) -> Loaded:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kagkit.data.arrowfile import grow, open_mapped
-from kagkit.data.columns import Kind, canonical_parts, describe, gather, kind_of, to_entries, to_numpy
+from kagkit.data.columns import TEXT, Kind, canonical_parts, describe, gather, kind_of, to_entries, to_numpy
+from kagkit.data.encoding import encode
 from kagkit.data.intake import Intake
 from kagkit.data.keys import shown, text_keys
 from kagkit.foundation.errors import DataError, Problem, RunError, did_you_mean
@@ -118,7 +119,7 @@ class Predictions:
     name: str
 
     @classmethod
-    def open(cls, path: Path, *, name: str | None = None) -> Predictions:
+    def open(cls, path: Path, *, name: str | None = None) -> Self:
         """Open a file that `write` wrote.
 
         Args:
@@ -131,6 +132,23 @@ class Predictions:
         told = name or f"{path.parent.name}/{path.name}"
         table, key_names = open_mapped(path, told)
         return cls(table, key_names, told)
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, key_names: Sequence[str], name: str = "predictions") -> Predictions:
+        """A table by key, as if it had been kept.
+
+        Raises:
+            DataError: The index is not the key, or a column cannot be kept.
+
+        Example:
+            >>> frame = pd.DataFrame({"p": [0.25]}, index=pd.Index(["a"], name="id"))
+            >>> Predictions.of(frame, ["id"]).columns
+            ('p',)
+        """
+        keys = text_keys(frame.index, key_names)
+        levels = {key: pa.array(keys.get_level_values(key).to_numpy(dtype=object), TEXT) for key in key_names}
+        columns = {str(column): encode(frame[column], None) for column in frame.columns}
+        return cls(pa.table(levels | columns), tuple(key_names), name)
 
     @cached_property
     def keys(self) -> pd.Index[Any]:

@@ -147,7 +147,11 @@ def code_of(root: Path, file: str, names: tuple[str, ...]) -> dict[str, str]:
     Raises:
         ManifestError: A file is missing or not Python.
     """
-    found: dict[str, str] = {}
+    return {place: _digest(nodes) for place, nodes in sorted(reach_code(root, file, names)) if nodes}
+
+
+def reach_code(root: Path, file: str, names: tuple[str, ...]) -> Iterator[tuple[str, list[ast.stmt]]]:
+    """The places that `code_of` digests, as `file:name` with the statements there, each once."""
     seen: set[tuple[str, str]] = set()
     todo = [(file, name) for name in names]
     while todo:
@@ -157,10 +161,8 @@ def code_of(root: Path, file: str, names: tuple[str, ...]) -> dict[str, str]:
             current, name = place
             source = read_source(root, current)
             nodes = source.effects if name == MODULE else source.bindings.get(name, [])
-            if nodes:
-                found[f"{current}:{name}"] = _digest(nodes)
+            yield f"{current}:{name}", nodes
             todo += _needs(root, source, name, nodes)
-    return dict(sorted(found.items()))
 
 
 def script_code(root: Path, file: str) -> dict[str, str]:

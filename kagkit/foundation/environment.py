@@ -20,8 +20,14 @@ PACKAGES = (
     "lightgbm",
     "safetensors",
 )
-# Modules whose package has another name.
-MODULES = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image"}
+# Modules whose package has another name, or one of several.
+MODULES = {
+    "sklearn": ("scikit-learn",),
+    "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
+    "PIL": ("pillow",),
+    "skimage": ("scikit-image",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 NUMERIC_VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -62,7 +68,8 @@ def fingerprint(modules: tuple[str, ...] = ()) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
     packages: dict[str, str | None] = {}
-    for package in (*PACKAGES, *sorted({MODULES.get(name, name) for name in modules} - {*PACKAGES})):
+    further = {package for name in modules for package in MODULES.get(name, (name,))}
+    for package in (*PACKAGES, *sorted(further - {*PACKAGES})):
         try:
             packages[package] = version(package)
         except PackageNotFoundError:

@@ -97,7 +97,7 @@ def parcel_of_file(workspace: Workspace, path: Path) -> Parcel:
     Raises:
         SubmissionError: It is not what the host asks for.
     """
-    expected = expect(workspace.root, workspace.competition)
+    expected = expect(workspace.root, workspace.competition, workspace.stage)
     problems = check_submission(path, expected) if expected is not None else []
     if problems:
         raise SubmissionError("not submitted: the file is not what the host asks for", problems)

@@ -35,13 +35,13 @@ class Expected:
     several: bool = False
 
 
-def expect(root: Path, competition: Competition) -> Expected | None:
-    """What competition.yaml and the sample submission ask of a file; None where there is no sample.
+def expect(root: Path, competition: Competition, stage: int) -> Expected | None:
+    """What competition.yaml and a stage's sample submission ask of a file; None where there is no sample.
 
     Raises:
         SubmissionError: The sample submission cannot be read.
     """
-    sample = read_sample(root, competition)
+    sample = read_sample(root, competition, stage)
     if sample is None:
         return None
     asked = competition.submission

@@ -87,16 +87,17 @@ class Stack:
         return pd.DataFrame(values, index=self.keys[rows], columns=list(self.columns))
 
 
-def stack_members(members: Sequence[Member], folds: pd.Series[Any]) -> Stack:
+def stack_members(members: Sequence[Member], folds: pd.Series[Any], *, least_folds: int = 2) -> Stack:
     """Put the out-of-fold predictions of members side by side.
 
     Args:
         members: One or more, each once.
         folds: The fold of each row by key; rows of fold -1 have no out-of-fold predictions and are left out.
+        least_folds: How many folds there must be.
 
     Raises:
         DataError: All at once: no members; a name or a digest twice; other columns; keys missing, repeated or
-            too many; values that are no finite numbers; fewer than two folds.
+            too many; values that are no finite numbers; too few folds.
     """
     problems = _naming_problems(members)
     if problems:
@@ -109,7 +110,7 @@ def stack_members(members: Sequence[Member], folds: pd.Series[Any]) -> Stack:
     levels = [np.asarray(given.get_level_values(level)) for level in reversed(range(len(names)))]
     order = np.lexsort([*levels, numbers])
     keys, columns = given[order], tuple(map(str, ordered[0].oof.columns))
-    if len(np.unique(numbers)) < 2:
+    if len(np.unique(numbers)) < least_folds:
         found = f"rows in {len(np.unique(numbers))} folds"
         expected = "two or more: weights are fitted on the folds that a row is not in"
         problems.append(Problem("folds", found, expected, check="folds"))

@@ -139,9 +139,13 @@ class Scorer:
             SubmissionError: The keys differ, or the metric refused the submission in words for participants.
             RunError: The metric failed, or its result is no number.
         """
-        metric = self.competition.metric
         key = list(self.competition.submission_key)
-        truth, answer, row_id = _aligned(solution, submission, key)
+        truth, answer, row_id = align_tables(solution, submission, key)
+        return self.score_aligned(truth, answer, row_id)
+
+    def score_aligned(self, truth: pd.DataFrame, answer: pd.DataFrame, row_id: str) -> float:
+        """The host's score of two tables that `align_tables` made; raises as `score` does."""
+        metric = self.competition.metric
         function: Callable[..., Any] = import_function(self.root, metric.score)
         try:
             value = float(function(truth, answer, row_id, **metric.args))
@@ -241,13 +245,13 @@ def to_sample_order(table: pd.DataFrame, sample: pd.DataFrame, key: list[str]) -
     return table.iloc[np.argsort(position.reindex(have).to_numpy(), kind="stable")].reset_index(drop=True)
 
 
-def read_sample(root: Path, competition: Competition) -> pd.DataFrame | None:
-    """The host's sample submission, key columns as text; None where competition.yaml names none.
+def read_sample(root: Path, competition: Competition, stage: int = 1) -> pd.DataFrame | None:
+    """The host's sample submission of a stage, key columns as text; None where competition.yaml names none.
 
     Raises:
         SubmissionError: It cannot be read as a table, or lacks a column that competition.yaml names.
     """
-    file, key = competition.stages["1"].sample_submission, competition.submission_key
+    file, key = competition.stages[str(stage)].sample_submission, competition.submission_key
     if file is None:
         return None
     sample = read_submission(root / file, key)
@@ -296,10 +300,15 @@ def _all_whole(table: pd.DataFrame) -> bool:
     return all(types.is_integer_dtype(dtype) or types.is_bool_dtype(dtype) for dtype in table.dtypes)
 
 
-def _aligned(
+def align_tables(
     solution: pd.DataFrame, submission: pd.DataFrame, key: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Both tables with one id column, in the solution's order."""
+    """Both tables with one id column, in the solution's order, as the host's metric gets them; its name.
+
+    Raises:
+        SubmissionError: The keys differ.
+        RunError: Several keys would become one id.
+    """
     truth, answer = _with_row_id(solution, key), _with_row_id(submission, key)
     row_id = key[0] if len(key) == 1 else ROW_ID
     if set(truth[row_id]) != set(answer[row_id]):

@@ -136,6 +136,16 @@ class Truth:
         return None
 
 
+def flattery(in_sample: float, held_out: float, greater_is_better: bool) -> float:
+    """How much better a score on the rows that something was fitted on looks than one on others.
+
+    Example:
+        >>> flattery(0.5, 0.25, greater_is_better=True), flattery(0.5, 0.25, greater_is_better=False)
+        (0.25, -0.25)
+    """
+    return in_sample - held_out if greater_is_better else held_out - in_sample
+
+
 def take_rows(table: pd.DataFrame, keys: pd.Index[Any], where: str, *, exact: bool = False) -> pd.DataFrame:
     """The rows of a table in the order of the keys.
 

@@ -32,6 +32,7 @@ class Answered:
         lines: How many lines the submission has below its header.
         sha256: The submission's digest.
         members: The weights that had a say, by seed and fold.
+        inputs: The runs that were asked first, because they feed it, in that order.
         left_out: Columns that were not given to `predict`: targets, and those the run did not know.
         accepted: Files whose changed code was accepted.
         check: What the file was checked against.
@@ -43,6 +44,7 @@ class Answered:
     lines: int
     sha256: str
     members: tuple[dict[str, int | None], ...]
+    inputs: tuple[str, ...]
     left_out: dict[str, tuple[str, ...]]
     accepted: tuple[str, ...]
     check: str
@@ -125,6 +127,7 @@ def _finish(usable: Usable, data: NewData, predicted: Predicted, out: Path) -> A
         lines,
         file_sha256(out),
         members,
+        tuple(name for name in usable.lineage() if name != usable.run.name),
         {"targets": predicted.targets, "unknown": predicted.extra},
         usable.accepted,
         check,

@@ -57,7 +57,8 @@ def _package(workspace: Workspace, run: Run, submission: Submission) -> Package:
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
     source = run.folder / submission.file
-    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | _check(workspace, source)
+    checked = _check(workspace, source, run.data["stage"])
+    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | checked
     folder = workspace.submissions / submission_name(run, submission.variant)
     path = (folder / "submission.csv").relative_to(workspace.root).as_posix()
     with held(workspace.cache / "submissions.lock"):
@@ -73,8 +74,8 @@ def _package(workspace: Workspace, run: Run, submission: Submission) -> Package:
     return Package(path, sha256, rehearsal, new=True)
 
 
-def _check(workspace: Workspace, source: Path) -> dict[str, str]:
-    expected = expect(workspace.root, workspace.competition)
+def _check(workspace: Workspace, source: Path, stage: int) -> dict[str, str]:
+    expected = expect(workspace.root, workspace.competition, stage)
     if expected is None:
         return {"check": "no sample submission to check against"}
     problems = check_submission(source, expected)

@@ -42,6 +42,8 @@ class AssemblySpec:
         differs: Tasks that gave other bytes when they were done again.
         keeps: `weights` or `predictions`.
         parents: The runs that fed it, as the record tells them.
+        stage: The stage.
+        selection: The name of what rules on rows came to; empty where there are none.
         smoke: Whether it is a smoke run.
     """
 
@@ -57,6 +59,8 @@ class AssemblySpec:
     differs: tuple[str, ...]
     keeps: str
     parents: tuple[dict[str, Any], ...] = ()
+    stage: int = 1
+    selection: str = ""
     smoke: bool = False
 
 

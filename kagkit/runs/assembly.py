@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,20 @@ from kagkit.foundation.files import (
     file_sha256,
     held,
     link_or_copy,
+    read_json,
     write_json,
 )
 from kagkit.metrics.scoring import Scorer, read_sample
+from kagkit.metrics.truth import flattery
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
 from kagkit.runs.inputs import SAME
 from kagkit.runs.interface import read_interface
-from kagkit.runs.material import cached_material, rows_folder, scheme_of
+from kagkit.runs.lineage_rows import ROWS_FILE
+from kagkit.runs.material import cached_material, rows_folder, scheme_of, stage_sources
 from kagkit.runs.origins import code_files, metric_facts, refuse_changed
 from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
+from kagkit.runs.rowsheet import RowSheet
 from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.surroundings import describe_surroundings
@@ -98,13 +103,22 @@ class _Assembly:
         oof, variants = self._score_folds()
         test = self._combine_test()
         submissions = self._write_submissions(variants, test)
+        probes = self._combine_probes()
         refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
+        sheet = RowSheet(self.workspace, self.spec)
+        sheet.write(self.aside / ROWS_FILE)
+        card = replace(self._scorecard, scorer=variants[0].scorer)
+        chosen = sheet.told(card, self._held_out, self.aside / "oof.arrow")
         self._keep_sources()
         weights = self._link_weights()
         self._write_events()
-        record = self._record(number, variants[0]) | {
+        record = self._record(number, variants[0])
+        record |= {
+            "cv_kept": chosen["cv_kept"],
+            "rows": record["rows"] | chosen["rows"],
             "oof": oof.as_json("oof.arrow") if oof else None,
             "test": test.as_json("test.arrow") if test else None,
+            "probes": probes,
             "submission": {name: submissions[0][name] for name in ("sha256", "rows")} if test else None,
             "submissions": submissions,
             "weights": weights,
@@ -115,15 +129,30 @@ class _Assembly:
 
     def _score_folds(self) -> tuple[Written | None, list[Variant]]:
         """OOF over all folds and seeds, and each variant with its scores on it."""
-        held_out = [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
-        card, path = self._scorecard, self.aside / "oof.arrow"
+        held_out, card, path = self._held_out, self._scorecard, self.aside / "oof.arrow"
         oof = card.put_together(path, held_out) if held_out else None
         makings = self.experiment.manifest.variants
         return oof, score_variants(card, makings, held_out, path, complete=self.spec.complete)
 
     def _combine_test(self) -> Written | None:
-        members = [path for _, path in self._predicted("test")]
-        return self._scorecard.combined(self.aside / "test.arrow", members) if members else None
+        tests = self._tests
+        return self._scorecard.combined(self.aside / "test.arrow", tests) if tests else None
+
+    def _combine_probes(self) -> dict[str, dict[str, Any]]:
+        """What tasks measured of the rows they predicted, averaged as predictions are."""
+        found = self._scorecard.put_probes_together(self.aside / "probes", self._held_out, self._tests)
+        return {
+            name: {which: written.as_json(f"probes/{name}-{which}.arrow") for which, written in sets.items()}
+            for name, sets in found.items()
+        }
+
+    @cached_property
+    def _held_out(self) -> list[FoldFile]:
+        return [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
+
+    @cached_property
+    def _tests(self) -> list[Path]:
+        return [path for _, path in self._predicted("test")]
 
     def _predicted(self, row_set: str) -> list[tuple[Part, Path]]:
         """The predictions of a row set, by seed and fold."""
@@ -204,7 +233,7 @@ class _Assembly:
             "experiment": spec.experiment,
             "number": number,
             "run": f"{spec.experiment}/{number}",
-            "stage": 1,
+            "stage": spec.stage,
             "note": manifest.note,
             "complete": spec.complete,
             "plan_key": spec.plan_key,
@@ -219,8 +248,10 @@ class _Assembly:
             "metric": metric_facts(self.workspace),
             "cv": first.cv,
             "cv_std": first.cv_std,
+            "optimism": self._optimism(first),
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
             "rows": {"train": material.train_rows, "test": material.test_rows, "dropped": material.dropped},
+            "ingested": material.ingested,
             "folds": first.scores,
             "keeps": spec.keeps,
             "deterministic": not spec.differs,
@@ -245,12 +276,27 @@ class _Assembly:
             "nested": all(parent["folds"] == SAME for parent in spec.parents),
         }
 
+    def _optimism(self, first: Variant) -> float | None:
+        """How much better the score looks of what was found on all rows: by a recipe, for a submission."""
+        if first.fit is not None:
+            return first.fit.optimism
+        cv = first.cv
+        name = self.experiment.recipe.in_sample
+        whole = [part for part in self.spec.parts if part.kind == "train" and part.fold is None]
+        if not name or not whole or cv is None or not self.spec.complete:
+            return None
+        told = [read_json(self.workspace.tasks / part.folder / "out" / name)["in_sample"] for part in whole]
+        if None in told:
+            return None
+        return flattery(statistics.fmean(told), cv, self.competition.metric.greater_is_better)
+
     def _allowed(self) -> tuple[str, ...]:
         """What metric, solution, submission and combination may read: all of it is in the plan key."""
         workspace, root = self.workspace, self.workspace.root
         made = (workspace.runs, workspace.cache, root / "folds")
         places = {str(place.relative_to(root)) for place in made} | set(self.spec.origins)
-        places |= {path for part in self.competition.stages["1"].parts.values() for path in part}
+        sources = [self.competition.sources[name] for name in stage_sources(self.spec.stage)]
+        places |= {path for source in sources for part in source.values() for path in part}
         own = scheme_of(self.competition, self.spec.fold_set).file
         places |= {own} if own else set()
         return tuple(sorted(places))
@@ -266,7 +312,7 @@ class _Assembly:
     def _scorecard(self) -> Scorecard:
         """Who scores; each variant of the manifest takes its own way in place of none."""
         root, targets = self.workspace.root, self._material.targets
-        sample = read_sample(root, self.competition)
+        sample = read_sample(root, self.competition, self.spec.stage)
         scorer = Scorer(root, self.competition, Making(), sample, targets, self._train)
         return Scorecard(scorer, self._train, self.experiment.manifest.combine)
 

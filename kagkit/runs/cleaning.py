@@ -143,9 +143,9 @@ def _unfinished(workspace: Workspace, keys: frozenset[str]) -> Iterator[Waste]:
 
 
 def _cached_rows(workspace: Workspace) -> Iterator[Waste]:
-    used = rows_in_use(workspace)
+    used = {rows_in_use(workspace, int(number)) for number in workspace.competition.stages}
     for folder in _folders(workspace.cache / "rows"):
-        if folder.name != used:
+        if folder.name not in used:
             yield _waste(workspace, folder, "cache", "rows of other data, another loader or a smoke run")
 
 

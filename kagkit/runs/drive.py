@@ -215,7 +215,9 @@ class Drive:
             accepted=planner.accepted,
             differs=tuple(sorted(self._outcome.differs)),
             keeps=planner.experiment.keeps,
-            parents=tuple(each.as_parent() for each in planner.inputs),
+            parents=planner.parents,
+            stage=planner.experiment.manifest.stage,
+            selection=planner.selection.name if planner.selection else "",
             smoke=planner.workspace.smoke,
         )
 

@@ -137,7 +137,7 @@ def _is_old_pickle(start: bytes) -> bool:
     """Whether bytes read as opcodes up to the first memo: protocols 0 and 1 have no mark of their own."""
     with suppress(ValueError):
         for opcode, argument, place in pickletools.genops(start):
-            if place == 0 and (opcode.stack_before or not opcode.stack_after):
+            if place == 0 and (opcode.proto > 1 or opcode.stack_before or not opcode.stack_after):
                 return False
             if opcode.name in ("PUT", "BINPUT"):
                 return argument == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,12 @@ from kagkit.foundation.files import digest_of, file_sha256, held, read_json, wri
 from kagkit.runs.failing import guard
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.competition import FILE, Competition
+from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.schemes import Scheme
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from kagkit.data.rows import Part
-
-STAGE = "1"
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class Material:
         parts: For `train` and `test`, the digest of the rows without targets.
         folds: By fold number as text; `full` for a fit on all rows.
         folds_told: How the folds were made, in words.
+        ingested: What stage 2 did to the training rows; None in stage 1.
     """
 
     key: str
@@ -55,14 +54,16 @@ class Material:
     parts: dict[str, str]
     folds: dict[str, FoldDigests]
     folds_told: str
+    ingested: dict[str, Any] | None = None
 
 
-def rows_key(workspace: Workspace, parts: dict[str, str]) -> str:
+def rows_key(workspace: Workspace, stage: int, versions: Mapping[str, Mapping[str, str]]) -> str:
     """The key of a stage's loaded rows: the loader's code, the row rules, and the data they come from.
 
     Args:
         workspace: The workspace.
-        parts: sha256 of the stage's versioned parts, by part.
+        stage: The stage; the second is made of both stages' rows.
+        versions: sha256 of every source's parts: `{"stage1": {"train": …}}`.
     """
     competition = workspace.competition
     return digest_of(
@@ -70,11 +71,28 @@ def rows_key(workspace: Workspace, parts: dict[str, str]) -> str:
             "code": function_code(workspace.root, competition.rows.load),
             "rules": asdict(competition.rows),
             "targets": competition.submission.target,
-            "parts": parts,
-            "order": [PurePosixPath(path).name for path in competition.stages[STAGE].files],
+            "stage": stage,
+            "parts": [versions[source] for source in stage_sources(stage)],
+            "order": [PurePosixPath(path).name for path in competition.stages[str(stage)].files],
             "smoke": workspace.smoke,
         }
     )[:32]
+
+
+def stage_sources(stage: int) -> tuple[str, ...]:
+    """The sources a stage's rows come from.
+
+    Example:
+        >>> stage_sources(2)
+        ('stage1', 'stage2')
+    """
+    return tuple(f"stage{number}" for number in range(1, stage + 1))
+
+
+def sources_of(experiment: Experiment) -> tuple[str, ...]:
+    """Every source of data that decides an experiment: its stage's, and the further ones it names."""
+    manifest = experiment.manifest
+    return (*stage_sources(manifest.stage), *(source for source in manifest.data if source != "main"))
 
 
 def rows_folder(workspace: Workspace, key: str) -> Path:
@@ -114,24 +132,21 @@ def cached_material(workspace: Workspace, key: str, fold_set: str) -> Material |
         return None  # a damaged cache is made again
 
 
-def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
+def make_material(workspace: Workspace, stage: int, key: str, fold_set: str) -> Material:
     """Load the rows, settle the folds, cache both, and digest them.
 
     Raises:
         DataError: The rows or the folds break a rule.
     """
     from kagkit.data import contents, rows
-    from kagkit.data.parts import load_part
+    from kagkit.data.stages import load_stage
 
     competition = workspace.competition
-    train, test = (load_part(workspace, _part(split)) for split in ("train", "test"))
-    targets = rows.find_targets(
-        train.frame, test.frame, competition.rows.targets, competition.submission.target
-    )
-    _refuse_unscorable(workspace, train.frame, test.frame)
+    loaded = load_stage(workspace, stage)
+    train_frame, test_frame, targets = loaded.train, loaded.test, loaded.targets
+    _refuse_unscorable(workspace, stage, train_frame, test_frame)
     with held(workspace.cache / f"folds-{fold_set}.lock"):
-        fold_of, told = _settle_folds(workspace, fold_set, train.frame, targets)
-    train_frame, test_frame = train.frame, test.frame
+        fold_of, told = _settle_folds(workspace, stage, fold_set, train_frame, targets)
     if workspace.smoke:
         train_frame = rows.smoke_subset(train_frame, targets)
         test_frame = rows.smoke_subset(test_frame, ())
@@ -146,13 +161,14 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
         targets=targets,
         train_rows=len(train_frame),
         test_rows=len(test_frame),
-        dropped=train.dropped + test.dropped,
+        dropped=loaded.dropped,
         parts={
             "train": contents.digest(rows.without_targets(train_frame, targets)),
             "test": contents.digest(rows.without_targets(test_frame, targets)),
         },
         folds=_fold_digests(train_frame, fold_of, scheme),
         folds_told=told,
+        ingested=asdict(loaded.ingestion) if loaded.ingestion else None,
     )
     path = material_file(workspace, key, fold_set)
     if path is not None:
@@ -160,7 +176,7 @@ def make_material(workspace: Workspace, key: str, fold_set: str) -> Material:
     return material
 
 
-def _refuse_unscorable(workspace: Workspace, train: pd.DataFrame, test: pd.DataFrame) -> None:
+def _refuse_unscorable(workspace: Workspace, number: int, train: pd.DataFrame, test: pd.DataFrame) -> None:
     """Tell before any training what would end it: no truth to score with, a sample of other rows.
 
     Raises:
@@ -170,7 +186,7 @@ def _refuse_unscorable(workspace: Workspace, train: pd.DataFrame, test: pd.DataF
     from kagkit.metrics.scoring import read_sample
 
     competition = workspace.competition
-    stage, asked = competition.stages[STAGE], competition.submission
+    stage, asked = competition.stages[str(number)], competition.submission
     problems = []
     for reference in (competition.metric.score, competition.metric.solution):
         if reference is not None:
@@ -179,7 +195,7 @@ def _refuse_unscorable(workspace: Workspace, train: pd.DataFrame, test: pd.DataF
         hint = "say how the truth looks: metric: {solution: module:function}"
         lacking = [column for column in asked.target if column not in train.columns]
         problems += [Problem(stage.train, f"no column {column}, the target", hint=hint) for column in lacking]
-    sample = read_sample(workspace.root, competition)
+    sample = read_sample(workspace.root, competition, number)
     if sample is not None and competition.submission_key == competition.rows.key:
         where, ids = str(stage.sample_submission), sample.set_index(list(competition.rows.key)).index
         strange, lost = ids.difference(test.index), test.index.difference(ids)
@@ -197,15 +213,16 @@ def _some(keys: pd.Index[Any]) -> str:
     return samples(key_texts(keys[:SAMPLES_SHOWN]), len(keys))
 
 
-def _allowed(workspace: Workspace, fold_set: str) -> tuple[str, ...]:
+def _allowed(workspace: Workspace, stage: int, fold_set: str) -> tuple[str, ...]:
     """What the loader and the fold function may read: all of it is in the key of the rows or of the folds."""
     competition, root = workspace.competition, workspace.root
     scheme = scheme_of(competition, fold_set)
     starts = function_files(root, [competition.rows.load, scheme.function])
     places = {"folds", str(workspace.cache.relative_to(root)), str(workspace.runs.relative_to(root)), FILE}
-    places |= {path for part in competition.stages[STAGE].parts.values() for path in part}
+    parts = [part for source in stage_sources(stage) for part in competition.sources[source].values()]
+    places |= {path for part in parts for path in part}
     places |= {*read_imports(root, starts).local}
-    places |= {path for path in (scheme.file, competition.stages[STAGE].sample_submission) if path}
+    places |= {path for path in (scheme.file, competition.stages[str(stage)].sample_submission) if path}
     return tuple(sorted(places))
 
 
@@ -213,7 +230,8 @@ def take_stock(spec_path: str) -> int:
     """Make the material of a run; the entry that engines start.
 
     Args:
-        spec_path: A JSON file with the key of the rows, the fold set, and whether it is a smoke run.
+        spec_path: A JSON file with the stage, the key of its rows, the fold set, and whether it is a smoke
+            run.
 
     Returns:
         0 when the material is cached; 1 when not: `error.json` beside the spec says why.
@@ -225,23 +243,21 @@ def take_stock(spec_path: str) -> int:
     def make() -> None:
         if cached_material(workspace, spec["key"], spec["fold_set"]) is not None:
             return  # another kagkit was faster
-        watch = ReadWatch(root, _allowed(workspace, spec["fold_set"]), (root / spec_path).with_name("reads"))
+        watch = ReadWatch(
+            root, _allowed(workspace, spec["stage"], spec["fold_set"]), (root / spec_path).with_name("reads")
+        )
         watch.start()
-        make_material(workspace, spec["key"], spec["fold_set"])
+        make_material(workspace, spec["stage"], spec["key"], spec["fold_set"])
         # Code is in the keys by what the loader needs of it; here data are looked for.
         undeclared = tuple(file for file in watch.undeclared() if not file.endswith(".py"))
         made = material_file(workspace, spec["key"], spec["fold_set"])
         if undeclared and made is not None:
             made.unlink()
-        refuse_undeclared(undeclared, "name it in competition.yaml: stages: {1: {files: [{file}]}}")
+        refuse_undeclared(
+            undeclared, f"name it in competition.yaml: stages: {{{spec['stage']}: {{files: [{{file}}]}}}}"
+        )
 
     return guard(make, root, (root / spec_path).parent, "reading the rows")
-
-
-def _part(split: Any) -> Part:
-    from kagkit.data.rows import Part
-
-    return Part(f"stage{STAGE}", split)
 
 
 def fold_members(frame: pd.DataFrame, fold_of: pd.Series[int], fold: int | None, scheme: Scheme) -> Any:
@@ -253,7 +269,7 @@ def fold_members(frame: pd.DataFrame, fold_of: pd.Series[int], fold: int | None,
 
 
 def _settle_folds(
-    workspace: Workspace, name: str, frame: pd.DataFrame, targets: tuple[str, ...]
+    workspace: Workspace, stage: int, name: str, frame: pd.DataFrame, targets: tuple[str, ...]
 ) -> tuple[pd.Series[int], str]:
     """The fold of every row: as written before, new rows added, made where there is no table yet."""
     from kagkit.data import choosing, dealing, folds
@@ -268,7 +284,10 @@ def _settle_folds(
         fold_of = folds.read(path, competition.rows.key)
         own = scheme.file or scheme.function
         if own or len(frame.index.difference(fold_of.index)):
-            fold_of = dealing.extend(fold_of, frame, scheme, function, workspace.root)
+            only_trained = competition.stages[str(stage)].new_rows == "train_only"
+            fold_of = dealing.extend(
+                fold_of, frame, scheme, function, workspace.root, only_trained=only_trained
+            )
             folds.write(path, fold_of)
     else:
         path.with_suffix(".json").unlink(missing_ok=True)  # told of a table that somebody removed

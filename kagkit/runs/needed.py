@@ -13,9 +13,11 @@ from kagkit.foundation.files import canonical_json, read_json_lines
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.choices import Planned
 from kagkit.runs.inputs import find_inputs
-from kagkit.runs.material import cached_material, rows_key
+from kagkit.runs.material import cached_material, rows_key, sources_of, stage_sources
 from kagkit.runs.planner import Planner
 from kagkit.runs.record import Run, latest_run
+from kagkit.runs.selection import cached_selection, selecting_of, selection_key
+from kagkit.runs.starting import find_start
 from kagkit.runs.trials import all_studies, needed_tasks
 from kagkit.workspace.layout import Workspace
 
@@ -33,12 +35,12 @@ class Keys:
     unknown: tuple[str, ...]
 
 
-def rows_in_use(workspace: Workspace) -> str | None:
-    """The key of the cached rows that belong to the pinned data; None before any data are pinned."""
-    locked = read_lock(workspace.root).get("stage1")
-    if locked is None:
+def rows_in_use(workspace: Workspace, stage: int) -> str | None:
+    """The key of a stage's cached rows that belong to the pinned data; None before these are pinned."""
+    parts = _pinned(workspace)
+    if any(source not in parts for source in stage_sources(stage)):
         return None
-    return rows_key(workspace, {part: version.sha256 for part, version in locked.parts.items()})
+    return rows_key(workspace, stage, parts)
 
 
 def keys_in_use(workspace: Workspace) -> Keys:
@@ -60,20 +62,22 @@ def keys_in_use(workspace: Workspace) -> Keys:
 
 def _keys(workspace: Workspace, manifest: str) -> Iterator[str]:
     experiment = workspace.experiment(manifest)
-    rows, fold_set = rows_in_use(workspace), experiment.manifest.folds.set
+    rows, fold_set = rows_in_use(workspace, experiment.manifest.stage), experiment.manifest.folds.set
     material = cached_material(workspace, rows, fold_set) if rows is not None else None
     if material is None:  # never run, or its lock, folds or cache are gone: nobody can tell these apart
         raise ManifestError(f"its rows are not cached (`kagkit run {experiment.name} --dry-run` does it)")
-    parts = {
-        source: {part: version.sha256 for part, version in locked.parts.items()}
-        for source, locked in read_lock(workspace.root).items()
-    }
-    lacking = [name for name in experiment.manifest.data if name != "main" and name not in parts]
+    parts = _pinned(workspace)
+    lacking = [name for name in sources_of(experiment) if name not in parts]
     if lacking:
         raise ManifestError(f"data {', '.join(lacking)} never pinned")
     name = experiment.name
     previous = latest_run(workspace, name, complete=True) or latest_run(workspace, name)
-    planner = Planner(workspace, experiment, material, parts, previous, find_inputs(workspace, experiment))
+    inputs, start = find_inputs(workspace, experiment), find_start(workspace, experiment)
+    what = selecting_of(experiment, material, parts, inputs)
+    selection = cached_selection(workspace, what.rows, selection_key(workspace, experiment, what, inputs))
+    if experiment.manifest.rows and selection is None:
+        raise ManifestError(f"its rows are not chosen (`kagkit run {experiment.name} --dry-run` does it)")
+    planner = Planner(workspace, experiment, material, parts, previous, inputs, start, selection=selection)
     prepares = planner.prepares()
     yield from _whole(workspace, prepares)
     prepared = {str(planned.spec.part): planned.stored for planned in prepares if planned.stored}
@@ -84,6 +88,14 @@ def _keys(workspace: Workspace, manifest: str) -> Iterator[str]:
     for planned in trains:
         if planned.stored is not None:
             yield from (task.spec.key for task in planner.predicts(planned.spec, planned.stored, prepared))
+
+
+def _pinned(workspace: Workspace) -> dict[str, dict[str, str]]:
+    """The digest of every part of every pinned source."""
+    return {
+        source: {part: version.sha256 for part, version in locked.parts.items()}
+        for source, locked in read_lock(workspace.root).items()
+    }
 
 
 def _whole(workspace: Workspace, tasks: Sequence[Planned]) -> Iterator[str]:

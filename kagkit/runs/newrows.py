@@ -15,8 +15,10 @@ from kagkit.foundation.files import read_json, write_json
 from kagkit.metrics.scoring import Scorer, read_submission
 from kagkit.runs.failing import guard
 from kagkit.runs.handing import Handing
+from kagkit.runs.inputs import TEST
 from kagkit.runs.interface import fit_rows, interface_from
 from kagkit.runs.opening import open_recipe
+from kagkit.runs.probes import probes_of
 from kagkit.runs.record import Run, read_run
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.usable import RunFiles, making_of, read_files
@@ -28,7 +30,7 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-PART = Part("stage1", "test")
+TOLD, FED, PREDICTED, LINES = "told.json", "fed.json", f"{TEST}.arrow", "submission.csv"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,20 @@ def do_step(spec_path: str) -> int:
 
 
 def join(spec_path: str) -> int:
-    """Combine the predictions and write them as a submission; the entry that engines start.
+    """Combine the predictions; the entry that engines start.
+
+    Args:
+        spec_path: Names the job's folder, relative to the workspace.
+
+    Returns:
+        0 when `test.arrow` is there, told in `fed.json` with its probes; 1 when not: `error.json` says why.
+    """
+    job = _Job(spec_path)
+    return guard(job.join, job.root, job.folder, "joining the predictions")
+
+
+def write_lines(spec_path: str) -> int:
+    """Write the combined predictions as a submission; the entry that engines start.
 
     Args:
         spec_path: Names the job's folder, relative to the workspace.
@@ -94,7 +109,7 @@ def join(spec_path: str) -> int:
         0 when `submission.csv` is there; 1 when not: `error.json` says why.
     """
     job = _Job(spec_path)
-    return guard(job.join, job.root, job.folder, "joining the predictions")
+    return guard(job.write_lines, job.root, job.folder, "writing the submission")
 
 
 class _Job:
@@ -110,6 +125,11 @@ class _Job:
         data = read_json(self.above / "asked.json")
         return Asked(**{**data, "files": tuple(data["files"]), "members": tuple(data["members"])})
 
+    @property
+    def part(self) -> Part:
+        """What the new rows are taken for: test rows of the run's stage."""
+        return Part(f"stage{self.run.data['stage']}", "test")
+
     @cached_property
     def run(self) -> Run:
         return read_run(self.root / self.asked.run)
@@ -122,13 +142,11 @@ class _Job:
         told, interface = self.files.competition.rows, interface_from(self.files.interface)
         rules = RowRules(told.key, told.group, (), told.duplicates, interface.text)
         loader = import_function(self.root, told.load) if told.load else None
-        loaded = load(PART, self.paths, rules, loader)
+        loaded = load(self.part, self.paths, rules, loader)
         fitted = fit_rows(loaded.frame, interface)
         contents.save(fitted.frame, self.above / "rows.arrow")
         facts = {"rows": len(fitted.frame), "dropped": loaded.dropped}
-        write_json(
-            self.above / "told.json", facts | {"targets": list(fitted.targets), "extra": list(fitted.extra)}
-        )
+        write_json(self.above / TOLD, facts | {"targets": list(fitted.targets), "extra": list(fitted.extra)})
 
     def do(self, spec: TaskSpec) -> None:
         for name in ("out", "checkpoint"):
@@ -137,12 +155,29 @@ class _Job:
         STEPS[spec.kind](recipe, spec, _Handing(self, spec))
 
     def join(self) -> None:
-        competition, manifest = self.files.competition, self.files.manifest
+        manifest = self.files.manifest
         how: Any = (
             import_function(self.root, manifest.combine) if ":" in manifest.combine else manifest.combine
         )
-        members = [Predictions.open(self.root / name / "out" / "test.arrow") for name in self.asked.members]
-        combining.combine(self.folder / "test.arrow", members, how)
+        paths = [self.root / name / "out" / f"{TEST}.arrow" for name in self.asked.members]
+        members = [Predictions.open(path) for path in paths]
+        files = {TEST: combining.combine(self.above / PREDICTED, members, how)}
+        for name, probes in probes_of(paths).items():
+            path = self.above / f"{TEST}.{name}.arrow"
+            files[path.stem] = combining.combine(path, [Predictions.open(probe) for probe in probes], "mean")
+        place = self.above.relative_to(self.root)
+        told = {
+            name: {
+                "path": (place / f"{name}.arrow").as_posix(),
+                "sha256": written.sha256,
+                "content_sha256": written.content_sha256,
+            }
+            for name, written in files.items()
+        }
+        write_json(self.above / FED, told)
+
+    def write_lines(self) -> None:
+        competition, manifest = self.files.competition, self.files.manifest
         key = competition.submission_key
         sample = read_submission(Path(self.asked.sample), key) if self.asked.sample else None
         interface = interface_from(self.files.interface)
@@ -154,8 +189,8 @@ class _Job:
             interface.targets,
             told=interface.answers,
         )
-        predictions = Predictions.open(self.folder / "test.arrow")
-        write_submission(self.above / "submission.csv", scorer, predictions, self.rows)
+        predictions = Predictions.open(self.above / PREDICTED)
+        write_submission(self.above / LINES, scorer, predictions, self.rows)
 
     @property
     def rows(self) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from contextlib import suppress
@@ -15,6 +16,7 @@ from kagkit.runs.scripts import Script
 from kagkit.runs.spec import TaskSpec
 from kagkit.workspace.commands import CommandRecipe
 from kagkit.workspace.recipe import Recipe
+from kagkit.workspace.shipped import ShippedRecipe
 
 Source = Recipe | CommandRecipe
 
@@ -30,7 +32,8 @@ def _import_recipe(source: Recipe, task: TaskSpec) -> ModuleType:
         with suppress(Exception):
             importlib.import_module(module)
     prepare_numerics(task.seed, task.threads, task.determinism)
-    recipe = _run_file(source.root, source.file)
+    shipped = isinstance(source, ShippedRecipe)
+    recipe = importlib.import_module(source.name) if shipped else _run_file(source.root, source.file)
     prepare_numerics(task.seed, task.threads, task.determinism)
     return recipe
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
-from kagkit.foundation.component import function_code
 from kagkit.foundation.errors import ManifestError, Problem
-from kagkit.foundation.files import digest_of, file_sha256
+from kagkit.foundation.files import digest_of
 from kagkit.runs.choices import Choice, Planned
-from kagkit.runs.inputs import OOF, TEST, Input
-from kagkit.runs.material import Material
+from kagkit.runs.ingredients import arguments_of, fed_to, files_of
+from kagkit.runs.inputs import Input
+from kagkit.runs.judging import judging_facts
+from kagkit.runs.material import Material, stage_sources
 from kagkit.runs.origins import digest_files
+from kagkit.runs.presentation import describe_presentation
 from kagkit.runs.reasons import History
 from kagkit.runs.record import Run
-from kagkit.runs.spec import Kind, TaskSpec
+from kagkit.runs.selection import Selection
+from kagkit.runs.spec import Kind, TaskSpec, label_task
+from kagkit.runs.starting import Starting
 from kagkit.runs.store import Stored, find_task, key_of
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-
-PARTS = ("stage1/train", "stage1/test")
-SHORT_IN_SMOKE = ("epochs", "steps", "rounds")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,10 @@ class Planner:
         material: Its rows and folds.
         versions: Digests of the parts of every source it uses: `{"stage1": {"train": …}}`.
         previous: Its latest run, to compare with.
-        inputs: The runs that feed it.
+        inputs: The runs that feed it, or that its rules on rows name.
+        start: The run it goes on from.
         choice: What the command line chose.
+        selection: What its rules on rows came to; None where it has none.
     """
 
     workspace: Workspace
@@ -46,7 +48,9 @@ class Planner:
     versions: Mapping[str, Mapping[str, str]]
     previous: Run | None
     inputs: tuple[Input, ...] = ()
+    start: Starting | None = None
     choice: Choice = field(default_factory=Choice)
+    selection: Selection | None = None
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -67,7 +71,9 @@ class Planner:
         declared = self._chosen("folds.only", numbers, manifest.folds.only)
         folds = self._chosen("folds", declared, self.choice.folds)
         folds = folds[:1] if self.workspace.smoke else folds
-        return {"folds": folds, "full": (None,), "both": (*folds, None)}[manifest.fit]
+        # Weights found on all rows tell how much their score flatters, whoever predicts the test.
+        full = (None,) if manifest.fit == "both" or self.experiment.recipe.in_sample else ()
+        return (None,) if manifest.fit == "full" else (*folds, *full)
 
     @property
     def complete(self) -> bool:
@@ -78,11 +84,12 @@ class Planner:
         """The `prepare` tasks: one for each part, none where the recipe does not prepare."""
         if "prepare" not in self.experiment.recipe.functions:
             return []
-        return [self._plan(self._prepare(part)) for part in PARTS]
+        return [self._plan(self._prepare(part)) for part in self._parts]
 
     def trains(self, prepared: Mapping[str, Stored]) -> list[Planned]:
-        """The `train` tasks of every seed and fold."""
-        return [self._plan(self._train(seed, fold, prepared)) for seed in self.seeds for fold in self.fits]
+        """The `train` tasks of every seed and fold; a frozen one is done: it is that of stage 1."""
+        specs = [self._train(seed, fold, prepared) for seed in self.seeds for fold in self.fits]
+        return [self._frozen(spec) if self._is_frozen(spec.fold) else self._plan(spec) for spec in specs]
 
     def predicts(self, train: TaskSpec, weights: Stored, prepared: Mapping[str, Stored]) -> list[Planned]:
         """The `predict` tasks that follow one finished `train` task."""
@@ -102,42 +109,13 @@ class Planner:
         """How many tasks the whole plan has."""
         keeps = self.experiment.keeps == "predictions"
         one = [1 + (0 if keeps else len(self._row_sets(fold))) for fold in self.fits]
-        prepares = len(PARTS) if "prepare" in self.experiment.recipe.functions else 0
+        prepares = len(self._parts) if "prepare" in self.experiment.recipe.functions else 0
         return prepares + len(self.seeds) * sum(one)
 
     def plan_key(self, done: Iterable[Stored]) -> str:
         """The key of the run that these tasks make: they, their contents, and how they are assembled."""
         tasks = sorted([stored.record.key, stored.record.content] for stored in done)
-        return digest_of({"tasks": tasks, **self.presentation})
-
-    @cached_property
-    def presentation(self) -> dict[str, Any]:
-        """What decides a run beside its tasks: combination, submission, metric, the sample submission."""
-        root, competition, manifest = (
-            self.workspace.root,
-            self.workspace.competition,
-            self.experiment.manifest,
-        )
-        metric, stage = competition.metric, competition.stages["1"]
-        references = [*manifest.makes, metric.score, metric.solution]
-        references += [manifest.combine] if ":" in manifest.combine else []
-        return {
-            "experiment": self.experiment.name,
-            "seeds": self.seeds,
-            "fits": self.fits,
-            "fit": manifest.fit,
-            "complete": self.complete,
-            "combine": manifest.combine,
-            "make": manifest.told_variants,
-            "metric": [metric.score, metric.args, metric.solution, metric.cv, metric.greater_is_better],
-            "code": {reference: function_code(root, reference) for reference in references if reference},
-            "declared": [self._declared[file] for file in manifest.code],
-            "data": self.versions,
-            "format": [competition.submission_key, competition.submission.target, self.material.targets],
-            "sample": file_sha256(root / stage.sample_submission) if stage.sample_submission else None,
-            "accepted": self.accepted,
-            "inputs": [[each.name, each.plan_key] for each in self.inputs],
-        }
+        return digest_of({"tasks": tasks, **describe_presentation(self)})
 
     @cached_property
     def accepted(self) -> dict[str, str]:
@@ -171,12 +149,14 @@ class Planner:
 
     def _row_sets(self, fold: int | None) -> tuple[str, ...]:
         """With `fit: both` the folds give the OOF, and the fits on all rows the test."""
+        fit = self.experiment.manifest.fit
         if fold is None:
-            return ("test",)
-        return ("valid",) if self.experiment.manifest.fit == "both" else ("valid", "test")
+            return () if fit == "folds" else ("test",)
+        return ("valid",) if fit == "both" else ("valid", "test")
 
     def _prepare(self, part: str) -> TaskSpec:
-        facts = {"rows": self.material.parts[part.partition("/")[2]]}
+        known = dict(zip(self.parts, self.material.parts.values(), strict=True))
+        facts = {"rows": (known | self._added)[part]}
         return self._spec("prepare", 0, None, facts, ("prepare",), part=part)
 
     def _train(self, seed: int, fold: int | None, prepared: Mapping[str, Stored]) -> TaskSpec:
@@ -187,17 +167,27 @@ class Planner:
             "rows to train on": tables.train,
             "rows to validate on": tables.valid,
         }
+        rows = self.selection.digest(fold) if self.selection else ""
+        facts |= {"rows": rows} if rows else {}
         processes = self.experiment.processes
         facts |= {"launch": [self.experiment.manifest.launch, processes]} if processes else {}
         row_sets: tuple[str, ...] = ()
         names: tuple[str, ...] = ("train",)
-        parts: tuple[str, ...] = PARTS[:1]
+        parts: tuple[str, ...] = self.parts[:1]
         if self.experiment.keeps == "predictions":
-            row_sets, names, parts = self._row_sets(fold), ("train", "predict"), PARTS
+            row_sets, names, parts = self._row_sets(fold), ("train", "predict"), self.parts
             facts["test rows"] = self.material.parts["test"] if "test" in row_sets else None
             facts["save.dtype"] = self.experiment.manifest.save.dtype
-        given = {part: prepared[part] for part in parts if part in prepared}
+        given = {part: prepared[part] for part in (*parts, *self._added) if part in prepared}
         more = {"row_sets": row_sets, "prepared": given, "processes": processes}
+        if self.start is not None:
+            stored = self.start.of(self.experiment.name, seed, fold)
+            facts["start"], more["start"] = stored.record.content, stored.folder.name
+        if self.experiment.recipe.asks_score:
+            making = more["making"] = self.experiment.manifest.making
+            facts |= judging_facts(
+                self.workspace.root, self.workspace.competition, making, self.material.targets
+            )
         return self._spec("train", seed, fold, facts, names, **more)
 
     def _predict(
@@ -208,7 +198,7 @@ class Planner:
         dtype = self.experiment.manifest.save.dtype
         facts = {"seed": train.seed, "fold": train.fold, "weights": weights.record.content}
         facts |= {f"{row_set} rows": digest, "save.dtype": dtype}
-        part = PARTS[0] if valid else PARTS[1]
+        part = self.parts[0 if valid else 1]
         given = {part: prepared[part]} if part in prepared else {}
         return self._spec(
             "predict",
@@ -234,27 +224,28 @@ class Planner:
         experiment = self.experiment
         manifest, recipe = experiment.manifest, experiment.recipe
         prepared: Mapping[str, Stored] = more.pop("prepared", {})
-        args = {name: self._arguments(name) for name in functions}
+        args = {name: arguments_of(experiment, name, smoke=self.workspace.smoke) for name in functions}
         ingredients: dict[str, Any] = {"kind": kind, "threads": manifest.resources.cpus}
         ingredients |= {"determinism": manifest.determinism} | facts
         ingredients |= {f"args.{key}": value for taken in args.values() for key, value in taken.items()}
         ingredients |= {f"prepared {part}": stored.record.content for part, stored in prepared.items()}
-        ingredients |= self._fed(kind, more.get("row_sets", ()))
-        ingredients |= {
-            f"asset {name}": self._declared[asset.path] for name, asset in manifest.assets.items()
-        }
-        ingredients |= {f"data {source}": self._files(source) for source in manifest.data if source != "main"}
-        if "files" in self.versions["stage1"]:
-            ingredients["data files"] = self._files("stage1")
+        ingredients |= fed_to(kind, more.get("row_sets", ()), self._handed)
+        ingredients |= {f"asset {name}": self.declared[asset.path] for name, asset in manifest.assets.items()}
+        further = [source for source in manifest.data if source != "main"]
+        ingredients |= {f"data {source}": self._files(source) for source in further}
+        for source in stage_sources(manifest.stage):
+            if "files" in self.versions[source]:
+                name = "data files" if source == "stage1" else f"data files {source}"
+                ingredients[name] = self._files(source)
         own = self._code(functions)
         ingredients |= {f"code {name}": digest for name, digest in own.items()}
-        ingredients |= {f"code {file}:(file)": self._declared[file] for file in manifest.code}
+        ingredients |= {f"code {file}:(file)": self.declared[file] for file in manifest.code}
         spec = TaskSpec(
             key="",
             kind=kind,
-            label=_label(kind, seed, fold, more),
+            label=label_task(kind, seed, fold, **more),
             ingredients=ingredients,
-            recipe=recipe.file,
+            recipe=recipe.name,
             args={name: args.get(name, {}) for name in ("prepare", "train", "load", "predict")},
             seed=seed,
             fold=fold,
@@ -263,31 +254,38 @@ class Planner:
             rows=self.material.key,
             fold_set=manifest.folds.set,
             prepared={part: stored.folder.name for part, stored in prepared.items()},
-            sources=tuple(source for source in manifest.data if source != "main"),
-            inputs={each.name: each.files for each in self.inputs if kind != "prepare"},
+            sources=tuple(further),
+            inputs={each.name: each.files for each in self._handed if kind != "prepare"},
+            selection=self.selection.name if self.selection else "",
             assets={name: asset.path for name, asset in manifest.assets.items()},
-            declared=self._declared,
+            declared=self.declared,
             threads=manifest.resources.cpus,
             determinism=manifest.determinism,
             dtype=manifest.save.dtype,
             command=manifest.command,
             workdir=manifest.workdir,
             outputs=manifest.outputs,
+            stage=manifest.stage,
             smoke=self.workspace.smoke,
             **more,
         )
         return self._keyed(spec)
 
-    def _fed(self, kind: Kind, row_sets: Sequence[str]) -> dict[str, Any]:
-        """What a task's inputs say: held-out predictions of training rows, predictions of test rows."""
-        if kind == "prepare":
-            return {}
-        wanted = [OOF] if kind == "train" or "valid" in row_sets else []
-        wanted += [TEST] if "test" in row_sets else []
-        return {f"inputs.{each.name}": [each.content(which) for which in wanted] for each in self.inputs}
+    @property
+    def _handed(self) -> list[Input]:
+        return [each for each in self.inputs if each.is_handed]
+
+    @property
+    def _added(self) -> dict[str, str]:
+        """The parts whose rows are trained on beside the folds' own."""
+        return self.selection.parts if self.selection else {}
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.parts, *self._added)))
 
     @cached_property
-    def _declared(self) -> dict[str, str]:
+    def declared(self) -> dict[str, str]:
         """sha256 of what `code:` and `assets:` name, by path; read once, however many tasks there are."""
         manifest = self.experiment.manifest
         return digest_files(
@@ -304,19 +302,7 @@ class Planner:
         return self._codes[functions]
 
     def _files(self, source: str) -> list[Any]:
-        """A source's files by content, and the order they are handed over in."""
-        names = [
-            PurePosixPath(path).name for path in self.workspace.competition.sources[source].get("files", ())
-        ]
-        return [self.versions[source]["files"], names]
-
-    def _arguments(self, name: str) -> dict[str, Any]:
-        """A function's arguments; those that say how long to train are 1 in a smoke run."""
-        recipe = self.experiment.recipe
-        args = recipe.arguments(name, self.experiment.manifest.args)
-        if self.workspace.smoke and name in recipe.functions:
-            args |= {word: 1 for word in SHORT_IN_SMOKE if word in recipe.functions[name].keywords}
-        return args
+        return files_of(self.workspace.competition, self.versions, source)
 
     def _keyed(self, spec: TaskSpec) -> TaskSpec:
         """The spec with its key; where code is accepted, a finished task of the older code stands for it.
@@ -334,15 +320,28 @@ class Planner:
             ingredients = spec.ingredients
         return replace(spec, ingredients=ingredients, key=key_of(ingredients))
 
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The parts of its stage's rows."""
+        stage = f"stage{self.experiment.manifest.stage}"
+        return f"{stage}/train", f"{stage}/test"
+
+    @property
+    def parents(self) -> tuple[dict[str, Any], ...]:
+        """What the record says of the runs it is made from."""
+        fed = tuple(each.as_parent() for each in self.inputs)
+        return (*fed, self.start.as_parent()) if self.start else fed
+
+    def _is_frozen(self, fold: int | None) -> bool:
+        return self.start is not None and self.experiment.manifest.frozen.has(fold)
+
+    def _frozen(self, spec: TaskSpec) -> Planned:
+        assert self.start is not None  # noqa: S101 (only what starts from a run is frozen)
+        stored = self.start.of(self.experiment.name, spec.seed, spec.fold)
+        return Planned(replace(spec, key=stored.record.key, ingredients=stored.record.ingredients), stored)
+
     def _plan(self, spec: TaskSpec) -> Planned:
         stored = find_task(self.workspace.tasks, spec.key)
         if stored is not None and not stored.record.undeclared:
             return Planned(spec, stored)
         return Planned(spec, None, self._history.reason(spec, stored), self._history.estimate(spec))
-
-
-def _label(kind: str, seed: int, fold: int | None, more: Mapping[str, Any]) -> str:
-    if kind == "prepare":
-        return f"prepare {more['part']}"
-    where = "all rows" if fold is None else f"fold {fold}"
-    return f"{kind} seed {seed} {where}" + (f" {more['row_sets'][0]}" if kind == "predict" else "")

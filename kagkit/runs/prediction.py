@@ -19,14 +19,13 @@ from kagkit.foundation.files import digest_of, held, read_json
 from kagkit.runs.bench import POLL_SECONDS, ending_of, find_width, libraries_of
 from kagkit.runs.events import Noted
 from kagkit.runs.failing import join_failures, reason_of, scrub_log
-from kagkit.runs.newrows import Asked, write_asked
+from kagkit.runs.newrows import FED, LINES, TOLD, Asked, write_asked
 from kagkit.runs.presence import at_work
 from kagkit.runs.spec import TaskSpec, write_spec
 from kagkit.runs.store import lock_of
 from kagkit.runs.usable import Member, Usable
 
 JOBS = "kagkit.runs.newrows"
-PART = "stage1/test"
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,13 @@ class NewData:
     """The files of new rows, found in a folder that looks like the test's.
 
     Attributes:
+        folder: The folder.
         test: The table of the rows.
         files: Files and folders, in the order competition.yaml names them.
         sample: The sample submission; None where the folder has none.
     """
 
+    folder: Path
     test: Path
     files: tuple[Path, ...]
     sample: Path | None
@@ -71,7 +72,7 @@ def find_data(usable: Usable, folder: Path) -> NewData:
     Raises:
         DataError: Every file that is missing.
     """
-    stage = usable.competition.stages["1"]
+    stage = usable.competition.stages[str(usable.run.data["stage"])]
     problems: list[Problem] = []
 
     def found(declared: str) -> Path:
@@ -87,6 +88,7 @@ def find_data(usable: Usable, folder: Path) -> NewData:
         )
         raise DataError("no new rows", [problem])
     data = NewData(
+        folder,
         found(stage.test),
         tuple(found(path) for path in stage.files),
         _place(folder, stage.sample_submission) if stage.sample_submission else None,
@@ -102,7 +104,7 @@ def _place(folder: Path, declared: str) -> Path | None:
 
 
 def predict_new(usable: Usable, data: NewData) -> Iterator[Noted | Predicted]:
-    """Predict new rows.
+    """Predict new rows, by the runs that feed a run first, and then by the run itself.
 
     Args:
         usable: The run.
@@ -119,12 +121,24 @@ def predict_new(usable: Usable, data: NewData) -> Iterator[Noted | Predicted]:
     began = time.monotonic()
     place = digest_of([usable.run.data["plan_key"], usable.variant, str(data.test)])
     work = usable.workspace.work / f"predict-{place[:32]}"
+    lineage = usable.lineage()
+    files = {name: find_data(each, data.folder) for name, each in lineage.items()}
     with at_work(usable.workspace), held(lock_of(work)):
         shutil.rmtree(work, ignore_errors=True)  # what is left of one that failed or was killed
         failed = False
         try:
-            with _bench(usable) as bench:
-                yield from _Drive(usable, data, work, bench).run(began)
+            for name, each in lineage.items():
+                with _bench(each) as bench:
+                    yield from _Drive(each, files[name], work, bench).run(last=each is usable)
+            told = read_json(_place_of(work, usable) / TOLD)
+            facts = {name: tuple(told[name]) for name in ("targets", "extra")}
+            yield Predicted(
+                _place_of(work, usable) / LINES,
+                told["rows"],
+                told["dropped"],
+                **facts,
+                seconds=time.monotonic() - began,
+            )
         except KagkitError:
             failed = True
             raise
@@ -176,32 +190,41 @@ def _take_gpus(wanted: int) -> Taken | None:
     return taken
 
 
+def _place_of(work: Path, usable: Usable) -> Path:
+    """Where one run of the lineage predicts."""
+    return work / usable.run.name.replace("/", "-")
+
+
 class _Drive:
-    """One command's way from rows to a submission."""
+    """One run's way from rows to predictions and a submission."""
 
     def __init__(self, usable: Usable, data: NewData, work: Path, bench: _Bench) -> None:
         self._usable = usable
         self._data = data
-        self._work = work
+        self._all = work
+        self._work = _place_of(work, usable)
         self._bench = bench
         self._root = usable.workspace.root
 
-    def run(self, began: float) -> Iterator[Noted | Predicted]:
+    def run(self, *, last: bool) -> Iterator[Noted]:
         members = self._usable.members
         predicts = [self._spec("predict", member) for member in members]
         prepares = [self._spec("prepare", members[0])] if self._prepares else []
         self._write([*prepares, *predicts])
         yield from self._do([("rows", f"{JOBS}:take_rows")])
-        told = read_json(self._work / "told.json")
+        told = read_json(self._work / TOLD)
         yield Noted(f"{told['rows']:,} rows for {len(members)} sets of weights of {self._usable.run.name}")
         yield from self._do([(spec.label, f"{JOBS}:do_step") for spec in prepares])
         yield from self._do([(spec.label, f"{JOBS}:do_step") for spec in predicts])
         yield from self._do([("join", f"{JOBS}:join")])
-        facts = {name: tuple(told[name]) for name in ("targets", "extra")}
-        seconds = time.monotonic() - began
-        yield Predicted(
-            self._work / "submission.csv", told["rows"], told["dropped"], **facts, seconds=seconds
-        )
+        # Another run takes predictions by key; only the last one answers the host.
+        yield from self._do([("lines", f"{JOBS}:write_lines")] if last else [])
+
+    @property
+    def _fed(self) -> dict[str, dict[str, dict[str, str]]]:
+        """What the runs that feed it predicted, as a task's spec tells it."""
+        inputs = self._usable.inputs.items()
+        return {name: read_json(_place_of(self._all, each) / FED) for name, each in inputs}
 
     @property
     def _prepares(self) -> bool:
@@ -226,13 +249,14 @@ class _Drive:
         manifest, recipe = experiment.manifest, experiment.recipe
         predicts = kind == "predict"
         fold = "all rows" if member.fold is None else f"fold {member.fold}"
-        prepared = {PART: self._told(self._folder(_PREPARE) / "out")} if predicts and self._prepares else {}
+        part = f"stage{self._usable.run.data['stage']}/test"
+        prepared = {part: self._told(self._folder(_PREPARE) / "out")} if predicts and self._prepares else {}
         return TaskSpec(
             key="",
             kind=kind,
             label=f"predict seed {member.seed} {fold}" if predicts else _PREPARE,
             ingredients={},
-            recipe=recipe.file,
+            recipe=recipe.name,
             args={name: recipe.arguments(name, manifest.args) for name in ("prepare", "load", "predict")},
             seed=member.seed if predicts else 0,
             fold=member.fold if predicts else None,
@@ -240,11 +264,12 @@ class _Drive:
             source="",
             rows="",
             fold_set=manifest.folds.set,
-            part=None if predicts else PART,
+            part=None if predicts else part,
             row_sets=("test",) if predicts else (),
             weights=member.weights if predicts else None,
             prepared=prepared,
             sources=tuple(source for source in manifest.data if source != "main"),
+            inputs=self._fed if predicts else {},
             assets={name: asset.path for name, asset in manifest.assets.items()},
             threads=member.threads,
             determinism=member.determinism,
@@ -252,6 +277,7 @@ class _Drive:
             command=manifest.command,
             workdir=manifest.workdir,
             outputs=manifest.outputs,
+            stage=self._usable.run.data["stage"],
         )
 
     def _folder(self, label: str) -> Path:
@@ -284,4 +310,4 @@ class _Drive:
         self._bench.engine.start(Job(name, entry, argument, folder / "log.txt", env))
 
 
-_PREPARE = f"prepare {PART}"
+_PREPARE = "prepare"

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kagkit.foundation.errors import Problem, RunError
+from kagkit.foundation.errors import Problem, RunError, counted
 from kagkit.runs.bench import Bench
 from kagkit.runs.choices import Choice, RunOptions
 from kagkit.runs.drive import Drive, Start
-from kagkit.runs.events import Event, Noted, PlanMade
-from kagkit.runs.inputs import find_inputs
-from kagkit.runs.material import Material, cached_material, rows_key
+from kagkit.runs.events import Event, GraphTraced, Noted, PlanMade
+from kagkit.runs.graph import trace_graph
+from kagkit.runs.inputs import Input, find_inputs
+from kagkit.runs.material import Material, cached_material, rows_key, sources_of
 from kagkit.runs.origins import read_origins
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
 from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
 from kagkit.runs.record import Run, latest_run, refuse_imported
+from kagkit.runs.selection import (
+    Selecting,
+    Selection,
+    cached_selection,
+    selecting_of,
+    selection_key,
+    tell_selection,
+)
+from kagkit.runs.starting import find_start
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.lineage import order_upstream
@@ -43,6 +53,8 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     """
     refuse_imported(workspace, name)
     experiment = workspace.experiment(name)
+    if experiment.manifest.inputs:
+        yield GraphTraced(trace_graph(workspace, experiment.name))
     for upstream in order_upstream(workspace.root, experiment.name):
         if options.inputs is None and not _came_from_elsewhere(workspace, upstream):
             end = None
@@ -66,9 +78,10 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
     experiment = workspace.experiment(name)
     inputs = find_inputs(workspace, experiment, options.inputs)
     origins = read_origins(workspace, experiment)
-    sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
+    sources = sources_of(experiment)
     pins = settle_data(workspace, sources)
     yield from (Noted(note) for note in (*pins.notes, *(each.note for each in inputs)) if note)
+    yield from (Noted(line) for line in _seen_told(inputs))
     with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
         material = yield from ready_material(workspace, experiment, pins, bench)
         # A partial run is no yardstick where there is a whole one.
@@ -78,7 +91,12 @@ def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[E
         if previous is not None:
             refuse_moved_folds(workspace, previous, experiment.manifest.folds.set)
         choice = replace(options.choice, restart=options.restart)
-        planner = Planner(workspace, experiment, material, pins.parts, previous, inputs, choice)
+        what = selecting_of(experiment, material, pins.parts, inputs)
+        selection = yield from ready_selection(workspace, experiment, what, inputs, bench)
+        start = find_start(workspace, experiment, options.inputs)
+        planner = Planner(
+            workspace, experiment, material, pins.parts, previous, inputs, start, choice, selection
+        )
         yield from Drive(planner, pins, bench, options, Start(began, origins)).run()
 
 
@@ -90,7 +108,7 @@ def ready_material(
     Raises:
         KagkitError: Whatever the job could not do.
     """
-    key, fold_set = rows_key(workspace, pins.parts["stage1"]), experiment.manifest.folds.set
+    key, fold_set = rows_key(workspace, experiment.manifest.stage, pins.parts), experiment.manifest.folds.set
     material = cached_material(workspace, key, fold_set)
     if material is None:
         bench.take_stock(key, fold_set)
@@ -101,10 +119,42 @@ def ready_material(
     return material
 
 
+def ready_selection(
+    workspace: Workspace, experiment: Experiment, what: Selecting, inputs: Sequence[Input], bench: Bench
+) -> Generator[Event, None, Selection | None]:
+    """What the rules on rows come to, worked out in a job where it is not cached; None where there are none.
+
+    Raises:
+        KagkitError: Whatever the job could not do.
+    """
+    if not experiment.manifest.rows:
+        return None
+    if workspace.smoke:
+        yield Noted("rows: left aside in a smoke run")
+        return None
+    name = selection_key(workspace, experiment, what, inputs)
+    selection = cached_selection(workspace, what.rows, name)
+    if selection is None:
+        bench.select(what, name)
+        selection = cached_selection(workspace, what.rows, name)
+        if selection is None:
+            raise RunError("the chosen rows could not be cached", [Problem(".kagkit/rows", "not written")])
+        yield from (Noted(line) for line in tell_selection(selection))
+    return selection
+
+
 def _told(material: Material) -> str:
     dropped = f" ({material.dropped:,} exact duplicates dropped)" if material.dropped else ""
     rows = f"{material.train_rows:,} training and {material.test_rows:,} test rows{dropped}"
     return f"{rows}; {material.folds_told}; targets {', '.join(material.targets)}"
+
+
+def _seen_told(inputs: Sequence[Input]) -> Iterator[str]:
+    """Which rows no later score may call held out, since what feeds an experiment was trained on them."""
+    for run, seen in {each.run: each.seen for each in inputs}.items():
+        rows = ", ".join(f"{counted(count, 'row')} of {part}" for part, count in seen.items())
+        if rows:
+            yield f"{run}, or what feeds it, was trained on {rows}: no later score on these is held out"
 
 
 def run_facts(run: Run, counts: Mapping[str, int], seconds: float) -> dict[str, Any]:
@@ -117,11 +167,13 @@ def run_facts(run: Run, counts: Mapping[str, int], seconds: float) -> dict[str, 
     told = {
         name: data[name] for name in ("experiment", "stage", "complete", "cv", "cv_std", "coverage", "folds")
     }
+    told["optimism"] = data.get("optimism")
     return {
         "run": run.name,
         **told,
+        "cv_kept": data.get("cv_kept"),  # older runs do not tell it
         "submissions": data.get("submissions", []),
-        "data": {"version": data["data"]["stage1"]},
+        "data": {"version": data["data"][f"stage{data['stage']}"]},
         "weights": data["weights"],
         **content,
         "tasks": dict(counts),

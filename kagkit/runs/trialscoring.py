@@ -28,6 +28,7 @@ class ScoringSpec:
         folds: Seed, fold and folder below `runs/.tasks` of the first folds, in the order of seeds and folds.
         known: The scores of the first of these.
         whole: Whether these are all folds, so that there is a CV.
+        stage: The stage.
     """
 
     rows: str
@@ -38,6 +39,7 @@ class ScoringSpec:
     folds: tuple[tuple[int, int, str], ...]
     known: tuple[dict[str, Any], ...]
     whole: bool
+    stage: int = 1
 
 
 def write_scoring(path: Path, spec: ScoringSpec) -> None:
@@ -71,7 +73,7 @@ def _score(workspace: Workspace, spec: ScoringSpec, folder: Path) -> None:
         raise RunError("the cached rows are gone: run the same command again")
     competition = workspace.competition
     train = contents.read(rows_folder(workspace, spec.rows) / "train.arrow")
-    sample = read_sample(workspace.root, competition)
+    sample = read_sample(workspace.root, competition, spec.stage)
     making = Making(spec.make, spec.args)
     scorer = Scorer(workspace.root, competition, making, sample, material.targets, train)
     card = Scorecard(scorer, train, spec.combine)

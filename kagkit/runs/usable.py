@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from kagkit.foundation.errors import DataError, ManifestError, Problem, Reproduc
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
+from kagkit.runs.ancestry import trace_runs
 from kagkit.runs.record import Run, find_run, find_submission
 from kagkit.runs.store import verify_files
 from kagkit.workspace.commands import read_stated
@@ -20,6 +21,7 @@ from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Making, Manifest
+from kagkit.workspace.shipped import VERSION, list_shipped
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")
@@ -59,6 +61,7 @@ class Usable:
         competition: competition.yaml as the run was made with it; the training data need not be there.
         experiment: The manifest as the run was made with it, and the recipe that is there now.
         members: What predicts, by seed and fold.
+        inputs: The runs whose predictions of the new rows feed it, by name.
         accepted: Files whose code changed since, and was accepted.
         variant: Which of its submissions is made of new rows; the first where empty.
     """
@@ -68,8 +71,16 @@ class Usable:
     competition: Competition
     experiment: Experiment
     members: tuple[Member, ...]
+    inputs: Mapping[str, Usable]
     accepted: tuple[str, ...]
     variant: str = ""
+
+    def lineage(self) -> dict[str, Usable]:
+        """The run with all that feed it, by name, each after those that feed it."""
+        found: dict[str, Usable] = {}
+        for each in self.inputs.values():
+            found |= {name: other for name, other in each.lineage().items() if name not in found}
+        return found | {self.run.name: self}
 
 
 @dataclass(frozen=True)
@@ -162,43 +173,56 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = (), varia
         variant: Which of its submissions to make; the first where empty.
 
     Raises:
-        ManifestError: The run is partial, kept predictions alone, predicted no test rows, or has no such
-            variant.
+        ManifestError: The run, or one that feeds it, is partial, kept predictions alone, or predicted no
+            test rows; or the run has no such variant.
         ReproductionError: Weights or copies of sources are damaged; an asset is another one.
         DataError: A further source is of another version, or was never pinned here.
         RunError: The code that is there is not the code the run recorded.
     """
-    _refuse_unable(run)
+    runs = trace_runs(workspace, run)
+    _refuse_unable(run, runs.values())
     variant = find_submission(run, variant).variant
-    damage = _damage(run)
+    damage = [problem for each in runs.values() for problem in _damage(each)]
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
-    files = read_files(run)
-    _refuse_other_code(workspace, run, files, accepted)
-    _refuse_other_assets(workspace, run, files.manifest)
-    _refuse_other_sources(workspace, run, files)
-    recipe = read_stated(workspace.root, files.manifest)
-    experiment = Experiment(run.experiment, run.folder / MANIFEST, files.manifest, recipe)
-    members = tuple(_members(workspace, run))
-    return Usable(workspace, run, files.competition, experiment, members, tuple(accepted), variant)
+    files = {name: read_files(each) for name, each in runs.items()}
+    _refuse_other_code(workspace, [(each, files[name]) for name, each in runs.items()], accepted)
+    opened: dict[str, Usable] = {}
+    for name, each in runs.items():
+        manifest = files[name].manifest
+        _refuse_other_assets(workspace, each, manifest)
+        _refuse_other_sources(workspace, each, files[name])
+        recipe = read_stated(workspace.root, manifest)
+        experiment = Experiment(each.experiment, each.folder / MANIFEST, manifest, recipe)
+        members = tuple(_members(workspace, each))
+        inputs = {parent["input"]: opened[parent["run"]] for parent in each.data["parents"]}
+        told = files[name].competition, experiment, members, inputs, tuple(accepted)
+        opened[name] = Usable(workspace, each, *told)
+    return replace(opened[run.name], variant=variant)
 
 
-def _refuse_unable(run: Run) -> None:
-    data, found, hint = run.data, "", f"kagkit run {run.experiment}"
-    if run.imported:
-        found, hint = "imported: its code is never run here", "ask who made it for these rows"
-    elif not run.complete:
-        found = "a partial run"
-    elif data["keeps"] == "predictions":
-        found = "it kept its predictions and no weights"
-        hint = "let train write its model into task.out and return nothing, add a load, and run it again"
-    elif "interface" not in data:
-        found = "made by a kagkit that did not record what new rows must have"
-        hint = f"{hint} puts its stored tasks together again"
-    elif data["interface"] is None:
-        found = "it predicted no test rows"
-    if found:
-        raise ManifestError(f"{run.name} cannot predict new rows", [Problem(run.name, found, hint=hint)])
+def _refuse_unable(run: Run, runs: Iterable[Run]) -> None:
+    """Refuse where a run, or one that feeds it, cannot predict."""
+    problems = []
+    for each in runs:
+        data, found, hint = each.data, "", f"kagkit run {each.experiment}"
+        if each.imported:
+            found, hint = "imported: its code is never run here", "ask who made it for these rows"
+        elif not each.complete:
+            found = "a partial run"
+        elif data["keeps"] == "predictions":
+            found = "it kept its predictions and no weights"
+            hint = "let train write its model into task.out and return nothing, add a load, and run it again"
+        elif "interface" not in data:
+            found = "made by a kagkit that did not record what new rows must have"
+            hint = f"{hint} puts its stored tasks together again"
+        elif data["interface"] is None:
+            found = "it predicted no test rows"
+        if found:
+            feeds = "" if each is run else f", and it feeds {run.name}"
+            problems.append(Problem(each.name, found + feeds, hint=hint))
+    if problems:
+        raise ManifestError(f"{run.name} cannot predict new rows", problems)
 
 
 def _told(run: Run) -> str:
@@ -220,38 +244,57 @@ def _read(cls: type[T], run: Run, name: str) -> T:
         raise ManifestError(f"{_told(run)}/{name} cannot be read", error.problems) from None
 
 
-def _refuse_other_code(workspace: Workspace, run: Run, files: RunFiles, accepted: Sequence[str]) -> None:
-    """Hold the code that predicts against the copy in the run; comments and docstrings do not count."""
-    before = _code(run.folder / "code", files)
-    now = _code(workspace.root, files)
-    changed = sorted(name for name in {**before, **now} if before.get(name) != now.get(name))
-    known = {name.partition(":")[0] for name in {**before, **now}}
-    strange = [file for file in accepted if file not in known]
-    if strange:
-        problems = [
-            Problem(f"--accept code:{file}", f"{run.name} uses no code of {file}") for file in strange
+def _refuse_other_code(
+    workspace: Workspace, runs: Sequence[tuple[Run, RunFiles]], accepted: Sequence[str]
+) -> None:
+    """Hold the code that predicts against the copies in the runs; comments and docstrings do not count."""
+    problems, known = [], set()
+    for run, files in runs:
+        before = _code(run.folder / "code", files) | _versions(run, files.manifest)
+        now = _code(workspace.root, files)
+        known |= {name.partition(":")[0] for name in {**before, **now}}
+        changed = sorted(name for name in {**before, **now} if before.get(name) != now.get(name))
+        problems += [
+            _changed(workspace, run, name) for name in changed if not _stands(workspace, name, accepted)
         ]
-        raise ManifestError("nothing to accept", problems)
-    problems = []
-    for name in changed:
-        file = name.partition(":")[0]
-        if file in accepted and (workspace.root / file).is_file():
-            continue
-        hint = f"the run's own is {_told(run)}/code/{file}; bring it back"
-        if (workspace.root / file).is_file():
-            found, hint = f"changed since {run.name}", f"{hint}, or use it as it is: --accept code:{file}"
-        else:
-            found = "missing"
-        problems.append(Problem(name.removesuffix(f":{WHOLE}"), found, hint=hint))
+    last = runs[-1][0].name
+    unused = [file for file in accepted if file not in known]
+    strange = [Problem(f"--accept code:{file}", f"{last} uses no code of {file}") for file in unused]
+    if strange:
+        raise ManifestError("nothing to accept", strange)
     if problems:
-        raise RunError(f"the code is not what {run.name} was made with", problems)
+        raise RunError(f"the code is not what {last} was made with", problems)
+
+
+def _stands(workspace: Workspace, name: str, accepted: Sequence[str]) -> bool:
+    """Whether changed code is used as it is."""
+    file = name.partition(":")[0]
+    return file in accepted and (workspace.root / file).is_file()
+
+
+def _changed(workspace: Workspace, run: Run, name: str) -> Problem:
+    file = name.partition(":")[0]
+    found, hint = "missing", f"the run's own is {_told(run)}/code/{file}; bring it back"
+    if name.endswith(f":{VERSION}") and file in list_shipped():
+        found, hint = f"another version than {run.name} was made with", f"kagkit run {run.experiment}"
+    elif (workspace.root / file).is_file():
+        found, hint = f"changed since {run.name}", f"{hint}, or use it as it is: --accept code:{file}"
+    return Problem(name.removesuffix(f":{WHOLE}"), found, hint=hint)
+
+
+def _versions(run: Run, manifest: Manifest) -> dict[str, str]:
+    """The version of the recipe, where it came with kagkit, as the run recorded it."""
+    name = f"{manifest.recipe}:{VERSION}"
+    recorded = next(task["ingredients"] for task in run.data["tasks"] if task["kind"] == "predict")
+    return {name: recorded[f"code {name}"]} if f"code {name}" in recorded else {}
 
 
 def _code(root: Path, files: RunFiles) -> dict[str, str]:
     """Digests of the code that predicts, below a folder, by `file:name`."""
     competition, manifest = files.competition, files.manifest
     found: dict[str, str] = {}
-    if manifest.command is not None or (root / manifest.recipe).is_file():
+    shipped = manifest.recipe in list_shipped()
+    if manifest.command is not None or shipped or (root / manifest.recipe).is_file():
         found |= read_stated(root, manifest).code(*CALLED)
     references = [competition.rows.load, *manifest.makes]
     references += [manifest.combine] if ":" in manifest.combine else []

@@ -22,7 +22,9 @@ from kagkit.foundation.files import (
 )
 from kagkit.runs.failing import guard, scrub_log
 from kagkit.runs.handing import Handing
+from kagkit.runs.judging import judging_facts, judging_files
 from kagkit.runs.leavings import find_private, refuse_unkeepable
+from kagkit.runs.material import stage_sources
 from kagkit.runs.opening import Source, open_recipe
 from kagkit.runs.origins import refuse_changed
 from kagkit.runs.ranks import train_together
@@ -96,7 +98,7 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     watch.start()
     recipe = open_recipe(source, spec)
     append_json_line(events, {"event": "numerics"} | library_builds())
-    _refuse_other_code(source, spec)
+    _refuse_other_code(source, handing)
     contents = STEPS[spec.kind](recipe, spec, handing)
     refuse_changed(workspace.root, spec.declared, spec.label)
     undeclared = watch.undeclared()
@@ -132,8 +134,9 @@ def _allowed(workspace: Workspace, spec: TaskSpec, source: Source, work: Path) -
     places.update(source.imports.local)
     places.update(told["path"] for files in spec.inputs.values() for told in files.values())
     places.update(spec.declared)
-    stage = competition.stages["1"]
-    places.update(stage.files)
+    places.update(judging_files(root, competition, spec.making) if spec.making else ())
+    for stage in stage_sources(spec.stage):
+        places.update(competition.sources[stage].get("files", ()))
     for name in spec.sources:
         places.update(competition.data[name].files)
     return tuple(sorted(places))
@@ -156,9 +159,14 @@ def _verify_inputs(handing: Handing) -> None:
         raise ReproductionError("what this task builds on is damaged", problems)
 
 
-def _refuse_other_code(source: Source, spec: TaskSpec) -> None:
+def _refuse_other_code(source: Source, handing: Handing) -> None:
     """A recipe edited while the run goes on must not give results under the key of the older code."""
-    if digest_of(source.code(*spec.functions)) != spec.source:
+    spec, workspace = handing.spec, handing.workspace
+    same = digest_of(source.code(*spec.functions)) == spec.source
+    if spec.making is not None:
+        now = judging_facts(workspace.root, workspace.competition, spec.making, handing.targets)
+        same &= digest_of(now) == digest_of({name: spec.ingredients[name] for name in now})
+    if not same:
         problem = Problem(spec.recipe, "changed since the plan was made", hint="run the same command again")
         raise RunError(f"{spec.label}: the code changed while the run was going on", [problem])
 
@@ -191,15 +199,19 @@ def _predict(recipe: Any, spec: TaskSpec, handing: Handing) -> dict[str, str]:
 
 def _predict_sets(recipe: Any, spec: TaskSpec, handing: Handing, model: Any) -> dict[str, str]:
     from kagkit.data import predictions
+    from kagkit.runs import probes
 
-    contents = {}
+    contents: dict[str, str] = {}
+    names = handing.competition.rows.key
     for row_set in spec.row_sets:
         rows = handing.predict_rows(row_set)
-        output = recipe.predict(handing.predict_task(row_set), model, rows.copy(), **spec.args["predict"])
         path = handing.work / "out" / f"{row_set}.arrow"
-        names = handing.competition.rows.key
-        written = predictions.write(path, output, rows.index, key_names=names, dtype=spec.dtype)
-        contents[path.name] = written.content_sha256
+        with probes.collect(path.parent, row_set, rows.index, names) as collected:
+            task = handing.predict_task(row_set, collected.take)
+            output = recipe.predict(task, model, rows.copy(), **spec.args["predict"])
+            # What predict yields chunk by chunk it measures chunk by chunk, too.
+            written = predictions.write(path, output, rows.index, key_names=names, dtype=spec.dtype)
+        contents |= {path.name: written.content_sha256} | collected.contents()
     return contents
 
 

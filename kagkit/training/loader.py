@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from kagkit.foundation.errors import Problem, RunError, error_from_json
@@ -87,12 +88,16 @@ class Course:
             problem = Problem("samples", f"{len(self.keys):,}", enough, "a smaller batch_size")
             raise RunError("there are too few samples for a step", [problem])
         self.steps = plan.epochs * self.steps_per_epoch
+        self._cuts = [self._cuts_of(place) for place in range(self.steps_per_epoch)]  # the same in each epoch
 
     def order_of(self, epoch: int) -> list[str]:
         """All keys, spelled, in the order of an epoch; where they stand in a table does not matter."""
-        names = list(self.keys)  # sorted
-        drawn = stream("order", self.seed, epoch).random(len(names))
-        return [names[place] for place in np.argsort(drawn, kind="stable").tolist()]
+        names = list(self.keys)
+        return [names[place] for place in self._shuffle(epoch).tolist()]
+
+    def _shuffle(self, epoch: int) -> NDArray[np.intp]:
+        """The order of an epoch, as places among the sorted keys."""
+        return np.argsort(stream("order", self.seed, epoch).random(len(self.keys)), kind="stable")
 
     def run_from(self, step: int, stop: int | None = None) -> Iterator[list[Part]]:
         """Load the parts of each step of this process, from a step on.
@@ -116,7 +121,7 @@ class Course:
     def epochs_of(self, steps: range) -> Iterator[tuple[int, list[list[_Cut]]]]:
         """The epochs that steps belong to, each with the parts of those steps for this process."""
         for epoch, members in groupby(steps, lambda step: step // self.steps_per_epoch):
-            yield epoch, [self._cuts_of(step % self.steps_per_epoch) for step in members]
+            yield epoch, [self._cuts[step % self.steps_per_epoch] for step in members]
 
     def _cuts_of(self, place: int) -> list[_Cut]:
         """The parts of the batch at a place in its epoch."""
@@ -127,8 +132,9 @@ class Course:
         return [_Cut(first, last, (last - first) / (end - start), len(parts)) for first, last in parts]
 
     def _index(self, table: Table, steps: range) -> Iterator[list[Part]]:
+        sorted_rows = table.rows_of(self.keys.values())
         for epoch, batches in self.epochs_of(steps):
-            rows = table.rows_of(self.keys[name] for name in self.order_of(epoch))
+            rows = sorted_rows[torch.from_numpy(self._shuffle(epoch))]
             for cuts in batches:
                 yield [Part(table.take(rows[cut.start : cut.end]), cut.share, cut.parts) for cut in cuts]
 

@@ -15,7 +15,8 @@ from kagkit.foundation.component import WHOLE, Imports, local_file, read_imports
 from kagkit.foundation.errors import ManifestError, Problem, Where, did_you_mean, nearest
 from kagkit.foundation.files import digest_of, file_sha256
 from kagkit.workspace.commandlines import GIVEN, NEEDED, PYTHONS, Command, Line, python_target, read_line
-from kagkit.workspace.recipe import Recipe, read_recipe
+from kagkit.workspace.recipe import Recipe
+from kagkit.workspace.shipped import find_recipe
 
 SCRIPTS = (".py", ".sh", ".R", ".jl")
 SETTINGS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg")
@@ -42,7 +43,9 @@ class CommandRecipe:
     workdir: str = ""
     outputs: tuple[str, ...] = ()
 
-    file: ClassVar[str] = "command"  # what messages call them
+    name: ClassVar[str] = "command"  # what messages call them
+    in_sample: ClassVar[str] = ""
+    asks_score: ClassVar[bool] = False
     keeps: ClassVar[str] = "weights"
     reads: ClassVar[str] = "unwatched"  # another process opens files unseen
 
@@ -161,7 +164,7 @@ def read_stated(root: Path, stated: Stated) -> Recipe | CommandRecipe:
     """
     if stated.command is not None:
         return CommandRecipe(root, stated.command, stated.workdir, stated.outputs)
-    return read_recipe(root, stated.recipe)
+    return find_recipe(root, stated.recipe)
 
 
 def _is_outside(workdir: str, word: str) -> bool:

@@ -15,6 +15,7 @@ from kagkit.foundation.sources import REQUIRED
 from kagkit.foundation.strictyaml import Node, read_yaml
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.schemes import Scheme
+from kagkit.workspace.stage import Stage, stage_problems
 
 FILE = "competition.yaml"
 FORMAT = 1
@@ -50,6 +51,8 @@ class Metric:
         args: Further arguments of `score`.
         solution: `module:function(rows) -> table`, the truth in submission format; by default the rows'
             own key and target columns.
+        per_row: `module:function`, with the arguments of `score`: a table by id, whose column means have
+            the score as their mean. It makes `kagkit compare` quick; it is held against `score` first.
         cv: `pooled` scores all OOF rows at once, `fold_mean` averages the folds' scores.
     """
 
@@ -57,6 +60,7 @@ class Metric:
     greater_is_better: bool
     args: dict[str, Any] = field(default_factory=dict)
     solution: str | None = None
+    per_row: str | None = None
     cv: Literal["pooled", "fold_mean"] = "pooled"
 
 
@@ -73,33 +77,6 @@ class SubmissionFormat:
     target: tuple[str, ...]
     key: tuple[str, ...] = ()
     lines: Literal["one", "several"] = "one"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage's files, relative to the workspace, and the host's terms.
-
-    Attributes:
-        train: The training table.
-        test: The test table.
-        files: Further files and folders: images, audio.
-        sample_submission: The host's example; it fixes ids and their order.
-        public_share: The share of the test rows behind the public leaderboard, 0 to 1.
-        deadline: When the stage ends, ISO 8601 with a zone.
-    """
-
-    train: str
-    test: str
-    files: tuple[str, ...] = ()
-    sample_submission: str | None = None
-    public_share: float | None = None
-    deadline: str | None = None
-
-    @property
-    def parts(self) -> dict[str, tuple[str, ...]]:
-        """The paths of each versioned part."""
-        parts: dict[str, tuple[str, ...]] = {"train": (self.train,), "test": (self.test,)}
-        return parts | ({"files": self.files} if self.files else {})
 
 
 @dataclass(frozen=True)
@@ -228,16 +205,14 @@ def _problems(root: Path, competition: Competition, tree: Node, data_there: bool
 
     if "1" not in competition.stages:
         yield Problem(where("stages"), "stages: no stage 1", hint="add `1: {train: …, test: …}`")
-    for number in competition.stages:
-        if number not in ("1", "2"):
-            yield Problem(where(f"stages.{number}"), f"stages.{number}: no such stage", "1 or 2")
     if not competition.rows.key:
         yield Problem(where("rows.key"), "rows.key: empty", "the columns that name a row")
     if not competition.submission.target:
         yield Problem(where("submission.target"), "submission.target: empty", "the columns to predict")
-    yield from _path_problems(root, competition, where, data_there)
+    yield from _path_problems(root, competition, where)
     yield from _function_problems(root, competition, where)
-    yield from _stage_problems(competition, where)
+    for number, stage in competition.stages.items():
+        yield from stage_problems(root, number, stage, where, must_exist=data_there and number == "1")
     for name in competition.data:
         if name == "main" or name.startswith("stage"):
             yield Problem(where(f"data.{name}"), f"data.{name}: a reserved name", hint="choose another name")
@@ -246,40 +221,7 @@ def _problems(root: Path, competition: Competition, tree: Node, data_there: bool
             yield Problem(where(f"folds.{name}"), f"folds.{name}: {found}", hint=hint)
 
 
-def _stage_problems(competition: Competition, where: Any) -> Iterator[Problem]:
-    from datetime import datetime
-
-    for number, stage in competition.stages.items():
-        if stage.public_share is not None and not 0 < stage.public_share <= 1:
-            yield Problem(
-                where(f"stages.{number}.public_share"), f"{stage.public_share}", "a share above 0, up to 1"
-            )
-        if stage.deadline is not None:
-            try:
-                zoned = datetime.fromisoformat(stage.deadline).tzinfo is not None
-            except ValueError:
-                zoned = False
-            if not zoned:
-                yield Problem(
-                    where(f"stages.{number}.deadline"),
-                    f"deadline: {stage.deadline}",
-                    "a time with its zone",
-                    "2019-08-26T23:59:00Z",
-                )
-
-
-def _path_problems(root: Path, competition: Competition, where: Any, data_there: bool) -> Iterator[Problem]:
-    for number, stage in competition.stages.items():
-        # Stage 2 is declared before the host releases it.
-        must_exist = data_there and number == "1"
-        files = {"train": stage.train, "test": stage.test, "sample_submission": stage.sample_submission}
-        for part, path in files.items():
-            if path is not None:
-                place = where(f"stages.{number}.{part}")
-                yield from path_problems(root, path, place, must_exist=must_exist)
-        for path in stage.files:
-            place = where(f"stages.{number}.files")
-            yield from path_problems(root, path, place, must_exist=must_exist, folder=True)
+def _path_problems(root: Path, competition: Competition, where: Any) -> Iterator[Problem]:
     for name, source in competition.data.items():
         for path in source.files:
             yield from path_problems(root, path, where(f"data.{name}.files"), folder=True)
@@ -294,6 +236,8 @@ def _function_problems(root: Path, competition: Competition, where: Any) -> Iter
         yield from check_function(root, competition.rows.load, where("rows.load"))
     if metric.solution:
         yield from check_function(root, metric.solution, where("metric.solution"))
+    if metric.per_row:
+        yield from check_function(root, metric.per_row, where("metric.per_row"))
     for name, scheme in competition.folds.items():
         if scheme.function is not None:
             yield from check_function(root, scheme.function, where(f"folds.{name}.function"))

@@ -19,11 +19,13 @@ from kagkit.workspace.competition import (
     line_of,
     refuse_other_formats,
 )
-from kagkit.workspace.lineage import input_problems
-from kagkit.workspace.manifest import MEMORY, Making, Manifest, Resources
+from kagkit.workspace.lineage import input_problems, reference_problems
+from kagkit.workspace.manifest import MEMORY, Making, Manifest, Resources, SomeFolds
 from kagkit.workspace.paths import path_problems
-from kagkit.workspace.recipe import Recipe, read_recipe, recipe_problems
+from kagkit.workspace.recipe import Recipe, recipe_problems
+from kagkit.workspace.rowrules import row_problems
 from kagkit.workspace.search import search_problems
+from kagkit.workspace.shipped import ShippedRecipe, find_recipe, list_shipped
 
 # It stands in names of files: submission-lb.csv.
 VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}")
@@ -75,6 +77,7 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
         recipe, more = _read_work(root, manifest, where, competition)
         problems += more
         problems += search_problems(root, manifest, recipe, where) if recipe is not None else []
+        problems += _weight_problems(root, manifest, recipe, where) if recipe is not None else []
     if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return Experiment(path.stem, path, manifest, recipe)
@@ -142,17 +145,22 @@ def _unseen_problems(
 
 def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe | None, list[Problem]]:
     place = where("recipe")
-    problems = list(path_problems(root, manifest.recipe, place))
-    if not manifest.recipe.endswith(".py"):
-        problems = [Problem(place, f"recipe: {manifest.recipe}", "a .py file beside the manifest")]
+    problems = list(path_problems(root, manifest.recipe, place)) if manifest.recipe.endswith(".py") else []
+    if not manifest.recipe.endswith(".py") and manifest.recipe not in list_shipped():
+        expected = f"a .py file beside the manifest, or one of {', '.join(list_shipped())}"
+        hint = did_you_mean(manifest.recipe, list_shipped())
+        problems = [Problem(place, f"recipe: {manifest.recipe}", expected, hint)]
     if problems:
         return None, problems
     try:
-        recipe = read_recipe(root, manifest.recipe)
+        recipe = find_recipe(root, manifest.recipe)
         # A local module that cannot be parsed is told before a run, not in the middle of it.
         recipe.code(*recipe.functions)
     except ManifestError as error:
         return None, [Problem(f"{place}, {p.where}", p.found, p.expected, p.hint) for p in error.problems]
+    if isinstance(recipe, ShippedRecipe) and not manifest.inputs:
+        hint = "inputs: {a: exp001, b: exp002}"
+        problems.append(Problem(place, f"{recipe.name} without inputs", "the runs that feed it", hint))
     problems += recipe_problems(recipe, manifest.args, place, lambda argument: where(f"args.{argument}"))
     return recipe, problems + list(_keep_problems(recipe, manifest, where))
 
@@ -192,8 +200,52 @@ def _problems(root: Path, manifest: Manifest, where: Where, competition: Competi
     for file in manifest.code:
         yield from path_problems(root, file, where("code"))
     yield from input_problems(root, manifest.inputs, where)
+    yield from _stage_problems(root, manifest, where, competition)
+    yield from row_problems(root, manifest.rows, competition, manifest.data, where)
+    yield from _extra_problems(manifest, where)
     yield from _resource_problems(manifest.resources, where("resources"))
     yield from _function_problems(root, manifest, where)
+
+
+def _stage_problems(
+    root: Path, manifest: Manifest, where: Where, competition: Competition
+) -> Iterator[Problem]:
+    if str(manifest.stage) not in competition.stages:
+        hint = "declare it: stages: {2: {train: …, test: …}}"
+        found = f"stage: {manifest.stage}, and competition.yaml has none"
+        yield Problem(where("stage"), found, hint=hint)
+    if manifest.start:
+        yield from reference_problems(root, manifest.start, "start", where)
+        if manifest.stage == 1:
+            hint = "weights of stage 1 are taken on in stage 2; pretrained ones are assets"
+            yield Problem(where("start"), "start: in stage 1", "stage: 2", hint)
+    elif manifest.frozen != SomeFolds():
+        hint = "name the run that has the weights, such as start: exp001/3"
+        yield Problem(where("frozen"), "frozen, and no start", hint=hint)
+
+
+def _extra_problems(manifest: Manifest, where: Where) -> Iterator[Problem]:
+    """What in the rest of a manifest does not go with further rows."""
+    extra, place = manifest.rows.extra, where("rows.extra")
+    if extra and manifest.inputs:
+        found = f"rows.extra beside inputs: nobody held these rows out for {', '.join(manifest.inputs)}"
+        yield Problem(place, found, hint="leave one of the two out")
+
+
+def _weight_problems(
+    root: Path, manifest: Manifest, recipe: Recipe | CommandRecipe, where: Where
+) -> Iterator[Problem]:
+    """A weight of further rows that no code asks for, so that they would count like any other."""
+    weights = [f"{rule.weight:g}" for rule in manifest.rows.extra if rule.weight != 1]
+    asks = manifest.command is None and any(
+        "row_weights" in (root / file).read_text(encoding="utf-8") for file in recipe.imports.local
+    )
+    if weights and not asks:
+        hint = "have train use task.row_weights, or leave weight out"
+        if manifest.command is not None:
+            hint = "leave weight out, or write a recipe: it has task.row_weights"
+        found = f"rows.extra: weight {', '.join(weights)}, which {recipe.name} does not ask for"
+        yield Problem(where("rows.extra"), found, hint=hint)
 
 
 def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:

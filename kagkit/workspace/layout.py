@@ -36,6 +36,14 @@ class Workspace:
         """competition.yaml, read and checked."""
         return read_competition(self.root)
 
+    @property
+    def stage(self) -> int:
+        """The stage the competition is in: the last one whose test rows are here."""
+        stages = self.competition.stages.items()
+        return max(
+            int(number) for number, each in stages if number == "1" or (self.root / each.test).exists()
+        )
+
     def for_smoke(self, smoke: bool) -> Workspace:
         """The same workspace, for smoke runs or for real ones."""
         return Workspace(self.root, smoke)

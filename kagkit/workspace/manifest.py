@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kagkit.foundation.strictyaml import Node
 from kagkit.workspace.commandlines import Command
+from kagkit.workspace.rowrules import RowChoice
 from kagkit.workspace.search import Search
 
 MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
@@ -81,6 +82,50 @@ class Saving:
 
 
 @dataclass(frozen=True)
+class SomeFolds:
+    """Some of the folds, or all. `all` is short for `{all: true}`, and a list for `{folds: …}`.
+
+    Attributes:
+        folds: These folds.
+        all: All folds, and the fits on all rows.
+    """
+
+    folds: tuple[int, ...] = ()
+    all: bool = False
+
+    @staticmethod
+    def shorthand(node: Node) -> Node | None:
+        """The full form of `all`, or of a list of folds."""
+        if isinstance(node.value, list):
+            return Node({"folds": node}, node.line)
+        return Node({"all": Node(True, node.line)}, node.line) if node.raw == "all" else None
+
+    def has(self, fold: int | None) -> bool:
+        """Whether a fold is among them; None stands for a fit on all rows."""
+        return self.all or fold in self.folds
+
+
+@dataclass(frozen=True)
+class SecondStage:
+    """What `kagkit stage2` does with this model once the labels of stage 1's test rows are known.
+
+    Attributes:
+        retrain: `auto` decides by evidence; `cv` keeps the frozen model where the CV on the same old rows
+            fell; `always` and `never` ask for no evidence.
+        start: `scratch`, or `weights`: trained on from its own weights of stage 1, fold by fold.
+        args: Arguments of the recipe that are others then.
+        folds: The folds to retrain; the others stay frozen.
+        priority: Who is retrained first where time is short: the larger.
+    """
+
+    retrain: Literal["auto", "cv", "always", "never"] = "auto"
+    start: Literal["scratch", "weights"] = "scratch"
+    args: dict[str, Any] = field(default_factory=dict)
+    folds: SomeFolds = SomeFolds(all=True)
+    priority: int = 0
+
+
+@dataclass(frozen=True)
 class Asset:
     """A file a recipe may use, pretrained weights above all: known by its digest, its origin told.
 
@@ -101,10 +146,13 @@ class Manifest:
 
     Attributes:
         kagkit: The format of the file: 1.
-        recipe: The recipe's file, beside the manifest.
+        recipe: The recipe's file, beside the manifest, or a module: `kagkit.recipes.blend`.
         command: Two command lines in place of a recipe.
         workdir: The folder that `command` runs in; the workspace where not named.
         outputs: Globs below `{out}`: what is kept of the files that `command.train` writes; by default all.
+        stage: 1, or 2: trained on both stages' rows, for the second test.
+        start: The run of stage 1 it goes on from: `exp001/3`. Its weights are `task.start`, fold by fold.
+        frozen: The folds that are not trained but keep the weights of `start`: `all`, or a list.
         parent: The experiment it was made from, as `kagkit new` notes it; it changes nothing.
         note: A line for people; it changes nothing.
         args: Arguments of the recipe's functions, or placeholders of `command`.
@@ -113,6 +161,7 @@ class Manifest:
         fit: `folds` holds each fold out; `full` fits on all rows, which gives no CV; `both` takes the CV from
             the folds and the test from the fits on all rows.
         data: Sources: `main` is the competition's own, others by their name in competition.yaml.
+        rows: Rows that are left out of training, and further ones to train on.
         inputs: Runs that feed this one, by name: `exp003` for its latest run, or `exp003/2`.
         code: Further files that decide the outcome: a changed one trains again.
         assets: Files the recipe gets as `task.assets`, by name.
@@ -125,6 +174,7 @@ class Manifest:
         save: How predictions are kept.
         keep: Whether weights are kept, or predictions alone; read off the recipe where not named.
         search: What `kagkit tune` may try; it changes nothing of a run.
+        stage2: What `kagkit stage2` does with it; it changes nothing of a run.
     """
 
     kagkit: int
@@ -132,6 +182,9 @@ class Manifest:
     command: Command | None = None
     workdir: str = ""
     outputs: tuple[str, ...] = ()
+    stage: Literal[1, 2] = 1
+    start: str = ""
+    frozen: SomeFolds = SomeFolds()
     parent: str = ""
     note: str = ""
     args: dict[str, Any] = field(default_factory=dict)
@@ -139,6 +192,7 @@ class Manifest:
     folds: FoldChoice = FoldChoice()
     fit: Literal["folds", "full", "both"] = "folds"
     data: tuple[str, ...] = ("main",)
+    rows: RowChoice = field(default_factory=RowChoice)
     inputs: dict[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     assets: dict[str, Asset] = field(default_factory=dict)
@@ -151,11 +205,17 @@ class Manifest:
     save: Saving = Saving()
     keep: Literal["weights", "predictions"] | None = None
     search: Search | None = None
+    stage2: SecondStage = SecondStage()
 
     @property
     def variants(self) -> dict[str, Making]:
         """Every way from predictions to a submission by its name; the only one has an empty name."""
         return self.submissions or {"": self.submission}
+
+    @property
+    def making(self) -> Making:
+        """The way that gives the run its CV: the only one, or the first of several."""
+        return next(iter(self.variants.values()))
 
     @property
     def makes(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from kagkit.foundation.component import Imports, code_of, local_file, read_imports
+from kagkit.foundation.component import Imports, code_of, local_file, reach_code, read_imports
 from kagkit.foundation.errors import Problem, did_you_mean
 from kagkit.foundation.files import canonical_json
 from kagkit.foundation.sources import REQUIRED, Argument, Function, read_import, read_source
@@ -21,6 +21,7 @@ SHAPES = {
     "load": ("task",),
     "predict": ("task", "model", "rows"),
 }
+SCORING = ("score", "judge")
 TYPES = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 TYPE_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 
@@ -35,6 +36,16 @@ class Recipe:
 
     reads: ClassVar[str] = "watched"
 
+    @property
+    def name(self) -> str:
+        """What manifests and tasks call it."""
+        return self.file
+
+    @property
+    def in_sample(self) -> str:
+        """The file in which its fit on all rows tells its own score: none where nothing promises one."""
+        return ""
+
     @cached_property
     def imports(self) -> Imports:
         """The recipe with the local modules it imports, and the installed ones."""
@@ -44,6 +55,23 @@ class Recipe:
     def keeps(self) -> Literal["weights", "predictions"]:
         """What `train` leaves: files in `task.out`; or a model it returns, whose predictions stay."""
         return "predictions" if self.functions["train"].returns_value else "weights"
+
+    @cached_property
+    def asks_score(self) -> bool:
+        """Whether the code behind `train` reads `task.score` or `task.judge`, so that the metric decides."""
+        return any(
+            isinstance(node, ast.Attribute)
+            and node.attr in SCORING
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "task"
+            for statement in self._statements()
+            for node in ast.walk(statement)
+        )
+
+    def _statements(self) -> Iterator[ast.stmt]:
+        """What `train` runs of the workspace."""
+        for _, nodes in reach_code(self.root, self.file, ("train",)):
+            yield from nodes
 
     def arguments(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
         """Those of the manifest's arguments that one function takes; none where the recipe lacks it."""
@@ -79,7 +107,7 @@ def recipe_problems(recipe: Recipe, args: dict[str, Any], where: str, args_where
     for name in ("train", "predict"):
         if name not in recipe.functions:
             head = f"def {name}({', '.join(SHAPES[name])}): …"
-            yield Problem(where, f"{recipe.file}: no function {name}", hint=f"write `{head}`")
+            yield Problem(where, f"{recipe.name}: no function {name}", hint=f"write `{head}`")
     yield from _name_problems(recipe)
     for name, function in recipe.functions.items():
         yield from _shape_problems(name, function)
@@ -127,8 +155,8 @@ def value_problems(recipe: Recipe, name: str, value: Any, where: str) -> Iterato
     takers = [f for f in recipe.functions.values() if name in f.keywords]
     if not takers and not any(f.takes_any for f in recipe.functions.values()):
         known = sorted({key for f in recipe.functions.values() for key in f.keywords})
-        hint = did_you_mean(name, known) if known else f"{recipe.file} takes no arguments"
-        yield Problem(where, f"args.{name}: no function of {recipe.file} takes it", hint=hint)
+        hint = did_you_mean(name, known) if known else f"{recipe.name} takes no arguments"
+        yield Problem(where, f"args.{name}: no function of {recipe.name} takes it", hint=hint)
     for function in takers:
         argument = function.keywords[name]
         kind = declared_type(argument)
