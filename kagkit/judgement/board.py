@@ -17,7 +17,8 @@ class Row:
     """One run, or one line of a table: its CV, the spread of its folds, and what the host gave it.
 
     Attributes:
-        run: The run; in a table the experiment, with its line where several have one name.
+        run: The run, `exp001/3:lb` for another than its first submission;
+            in a table the experiment, with its line where several have one name.
         experiment: The experiment.
         stage: The competition's stage; None in a table.
         cv: Its CV, on the share `coverage` of the training rows.
@@ -38,6 +39,7 @@ class Row:
         submission: The packaged submission's name.
         note: The manifest's note.
         descent: How the run differs from its parent's.
+        author: Who made it, where it was imported.
         written: Cells of a table that say something else than a number, by column.
     """
 
@@ -61,6 +63,7 @@ class Row:
     submission: str | None = None
     note: str = ""
     descent: Descent | None = None
+    author: str = ""
     written: dict[str, str] = field(default_factory=dict)
 
 

@@ -184,7 +184,7 @@ class Planner:
             stored = self.start.of(self.experiment.name, seed, fold)
             facts["start"], more["start"] = stored.record.content, stored.folder.name
         if self.experiment.recipe.asks_score:
-            making = more["making"] = next(iter(self.experiment.manifest.variants.values()))
+            making = more["making"] = self.experiment.manifest.making
             facts |= judging_facts(
                 self.workspace.root, self.workspace.competition, making, self.material.targets
             )

@@ -165,7 +165,8 @@ def _link_parents(workspace: Workspace, shadow: Workspace, run: Run) -> None:
             continue
         target = shadow.runs / fed.experiment / fed.folder.name
         shutil.copytree(fed.folder, target, copy_function=_link, dirs_exist_ok=True)
-        if not shadow.fold_file(fed.data["fold_set"]["name"]).exists():
+        # An imported run has its folds in its own folder, where they are known.
+        if not fed.imported and not shadow.fold_file(fed.data["fold_set"]["name"]).exists():
             _copy_folds(workspace, shadow, fed)
         if parent["input"] in labelling:
             problems += _link_labels(workspace, shadow, fed)
