@@ -27,7 +27,6 @@ class Row:
             it flatters; None where nothing was.
         cv_kept: The score without the rows that rules left out. It rises by leaving out what is hard, so
             nothing is ranked by it.
-        author: Who made an imported run.
         cv_interval: Where the CV would lie on other rows of the kind, in nine of ten cases.
         lb_public: The public score.
         lb_private: The private score.
@@ -50,7 +49,6 @@ class Row:
     cv_std: float | None = None
     optimism: float | None = None
     cv_kept: float | None = None
-    author: str = ""
     cv_interval: tuple[float, float] | None = None
     coverage: float | None = None
     lb_public: float | None = None
