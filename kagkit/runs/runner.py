@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kagkit.foundation.errors import Problem, RunError
+from kagkit.foundation.errors import ManifestError, Problem, RunError
 from kagkit.runs.bench import Bench
 from kagkit.runs.choices import Choice, RunOptions
 from kagkit.runs.drive import Drive, Start
@@ -44,6 +44,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     """
     experiment = workspace.experiment(name)
     if experiment.manifest.inputs:
+        _refuse_smoke(workspace, experiment)
         yield GraphTraced(trace_graph(workspace, experiment.name))
     for upstream in order_upstream(workspace.root, experiment.name):
         if options.inputs is None:
@@ -57,17 +58,26 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     yield from _run_one(workspace, experiment.name, options)
 
 
+def _refuse_smoke(workspace: Workspace, experiment: Experiment) -> None:
+    """One fold of a smoke run leaves no out-of-fold predictions of the rows that another trains on."""
+    if workspace.smoke:
+        hint = "--smoke those that feed it, and run it whole"
+        found = f"fed by {', '.join(experiment.manifest.inputs.values())}"
+        problem = Problem(experiment.path.name, found, "an experiment that nothing feeds", hint)
+        raise ManifestError(f"{experiment.name} has no smoke run", [problem])
+
+
 def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[Event]:
     """Do what is missing of one experiment; what feeds it is there."""
     began = time.monotonic()
     experiment = workspace.experiment(name)
-    inputs = find_inputs(workspace, experiment, options.inputs)
     origins = read_origins(workspace, experiment)
     sources = ["stage1", *(source for source in experiment.manifest.data if source != "main")]
     pins = settle_data(workspace, sources)
     yield from (Noted(note) for note in pins.notes)
     with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
         material = yield from ready_material(workspace, experiment, pins, bench)
+        inputs = find_inputs(workspace, experiment, options.inputs)
         # A partial run is no yardstick where there is a whole one.
         previous = latest_run(workspace, experiment.name, complete=True) or latest_run(
             workspace, experiment.name

@@ -16,6 +16,7 @@ from kagkit.foundation.errors import KagkitError, ManifestError, Problem, RunErr
 from kagkit.foundation.files import digest_of, held
 from kagkit.runs.bench import Bench
 from kagkit.runs.events import Event, Noted
+from kagkit.runs.inputs import Input, find_inputs
 from kagkit.runs.material import Material
 from kagkit.runs.origins import digest_files, read_origins, refuse_changed
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
@@ -125,10 +126,11 @@ def tune_experiment(workspace: Workspace, name: str, options: TuneOptions) -> It
         previous = latest_run(workspace, experiment.name)
         if previous is not None:
             refuse_moved_folds(workspace, previous, experiment.manifest.folds.set)
-        study = Study(folder / _key(workspace, experiment, material, pins)[:KEY_LENGTH])
+        given = _Given(material, pins, origins, find_inputs(workspace, experiment))
+        study = Study(folder / _key(workspace, experiment, given)[:KEY_LENGTH])
         metric = asdict(workspace.competition.metric)
         study.begin({"experiment": experiment.name, "key": study.folder.name, "metric": metric})
-        searching = _Searching(workspace, experiment, search, study, _Given(material, pins, origins))
+        searching = _Searching(workspace, experiment, search, study, given)
         yield from searching.run(bench, began)
         yield end_of_search(workspace, experiment, study, options.name, began)
 
@@ -160,10 +162,10 @@ def _search_of(experiment: Experiment) -> Search:
     return search
 
 
-def _key(workspace: Workspace, experiment: Experiment, material: Material, pins: Pins) -> str:
+def _key(workspace: Workspace, experiment: Experiment, given: _Given) -> str:
     """What makes trials comparable: all that decides a score beside what is searched."""
     manifest, recipe = asdict(experiment.manifest), experiment.recipe
-    planner = Planner(workspace, experiment, material, pins.parts, None)
+    planner = Planner(workspace, experiment, given.material, given.pins.parts, None, given.inputs)
     assets = [asset.path for asset in experiment.manifest.assets.values()]
     return digest_of(
         {
@@ -171,7 +173,7 @@ def _key(workspace: Workspace, experiment: Experiment, material: Material, pins:
             "presentation": planner.presentation,
             "code": recipe.code(*recipe.functions),
             "assets": digest_files(workspace.root, assets),
-            "folds": {name: asdict(fold) for name, fold in material.folds.items()},
+            "folds": {name: asdict(fold) for name, fold in given.material.folds.items()},
         }
     )
 
@@ -183,6 +185,7 @@ class _Given:
     material: Material
     pins: Pins
     origins: dict[str, str]
+    inputs: tuple[Input, ...]
 
 
 class _Searching:
@@ -255,7 +258,7 @@ class _Searching:
         values: Mapping[str, Any] = {} if trial.is_first else trial.args
         experiment = with_values(self._experiment, values)
         given, workspace = self._given, self._workspace
-        planner = Planner(workspace, experiment, given.material, given.pins.parts, None)
+        planner = Planner(workspace, experiment, given.material, given.pins.parts, None, given.inputs)
         trials = self._study.trials()
         stops = partial(may_stop, trials=trials[: trial.number - 1], greater=self._greater)
         # Where nothing is trained for a trial, nothing is saved by ending it early.
