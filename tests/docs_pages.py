@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from kagkit import metrics
 from kagkit.cli import kagkit
+from kagkit.foundation.schema import key_of
 from kagkit.host.terms import HostMetric, HostStage, Limits, Lines, Participant, Terms
 from kagkit.recipes.guessing import LOWER_IS_BETTER
 from kagkit.workspace.commandlines import Command
@@ -34,6 +35,7 @@ from kagkit.workspace.manifest import (
     SecondStage,
     SomeFolds,
 )
+from kagkit.workspace.rowrules import Exclusion, Extra, RowChoice
 from kagkit.workspace.schemes import Scheme
 from kagkit.workspace.search import Search, Span
 from kagkit.workspace.stage import Stage
@@ -64,6 +66,9 @@ SECTIONS: dict[Any, str] = {
     Saving: "save",
     SomeFolds: "some-folds",
     SecondStage: "stage2",
+    RowChoice: "rows-of-a-manifest",
+    Exclusion: "exclude",
+    Extra: "extra",
     Search: "search",
     Span: "spans",
 }
@@ -196,7 +201,7 @@ def key_table(cls: type[Any]) -> str:
     """The keys of a mapping in YAML, from the dataclass that reads it."""
     hints, told = get_type_hints(cls), attributes_of(cls)
     rows = [
-        f"| `{field.name}` | {_kind(hints[field.name])} | {_default(field)} | {told[field.name]} |"
+        f"| `{key_of(field)}` | {_kind(hints[field.name])} | {_default(field)} | {told[field.name]} |"
         for field in dataclasses.fields(cls)
     ]
     return "\n".join(["| key | takes | default | what it says |", "|---|---|---|---|", *rows, ""])

@@ -14,7 +14,7 @@ from tests.boards import board, noises
 from tests.terminal import kagkit
 from tests.toy import make_workspace, write_run
 
-EMPTY = {"meta", "line", "rect", "circle"}
+EMPTY = {"meta", "line", "path"}
 
 
 class Reader(HTMLParser):

@@ -18,6 +18,7 @@ import pytest
 
 from kagkit import metrics
 from kagkit.foundation.files import read_json
+from kagkit.foundation.schema import key_of
 from kagkit.foundation.strictyaml import parse_yaml
 from kagkit.host.terms import Terms
 from kagkit.runs.task import Task
@@ -253,7 +254,10 @@ def test_every_command_and_option_is_shown_or_explained() -> None:
     [
         (
             "manifest.md",
-            [(Competition, "competition.yaml"), (Manifest, "exp001.yaml"), (Manifest, "script.yaml")],
+            [
+                (Competition, "competition.yaml"),
+                *((Manifest, name) for name in ("exp001.yaml", "exp002.yaml", "script.yaml")),
+            ],
             SECTIONS,
         ),
         ("host.md", [(Terms, "host.yaml")], HOST_SECTIONS),
@@ -264,7 +268,7 @@ def test_the_examples_of_a_page_use_every_key(
 ) -> None:
     examples = {block.file: block for block in blocks_of(TEXTS[DOCS / page]) if block.file}
     used = {pair for cls, name in trees for pair in keys_in(cls, parse_yaml(examples[name].text, name).plain)}
-    known = {(cls, field.name) for cls in sections for field in dataclasses.fields(cls)}
+    known = {(cls, key_of(field)) for cls in sections for field in dataclasses.fields(cls)}
     assert used == known
 
 
@@ -273,9 +277,13 @@ def keys_in(hint: Any, value: Any) -> Iterator[tuple[Any, str]]:
     if type(None) in get_args(hint):
         hint = get_args(hint)[0]
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        names = {key_of(field): field.name for field in dataclasses.fields(hint)}
         for key, inner in value.items():
             yield hint, key
-            yield from keys_in(get_type_hints(hint)[key], inner)
+            yield from keys_in(get_type_hints(hint)[names[key]], inner)
+    elif get_origin(hint) is tuple:
+        for inner in value:
+            yield from keys_in(get_args(hint)[0], inner)
     elif get_origin(hint) is dict:
         for inner in value.values():
             yield from keys_in(get_args(hint)[1], inner)

@@ -5,6 +5,7 @@ import json
 import random
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,11 @@ a.csv,2026-11-01 10:00:00,,pending,
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(make_workspace(tmp_path / "toy"))
+
+
+def submissions_of(root: Path) -> list[Any]:
+    """What the ledger tells of submissions, the team's place left out."""
+    return [line for line in read_json_lines(root / "leaderboard.jsonl") if line["event"] != "board"]
 
 
 def write(workspace: Workspace, text: str) -> Path:
@@ -129,10 +135,10 @@ def test_git_is_told_to_merge_the_ledger_line_by_line(workspace: Workspace) -> N
 def test_sync_tells_every_submission_and_adds_only_what_is_new(host: Served, tmp_path: Path) -> None:
     root = make_client(tmp_path, 987_654)
     kagkit(root, "submit", "submission.csv", "--wait")
-    noted = len(read_json_lines(root / "leaderboard.jsonl"))
+    noted = len(submissions_of(root))
     told = kagkit(root, "lb", "sync", "--json").json
     assert told["submissions"][-1]["submitted_by"] == "participant"
-    assert len(read_json_lines(root / "leaderboard.jsonl")) == noted + told["new"]
+    assert len(submissions_of(root)) == noted + told["new"]
     assert kagkit(root, "lb", "sync", "--json").json["new"] == 0
     assert "participant" in kagkit(root, "lb", "sync").out
 
@@ -160,7 +166,7 @@ def test_unknown_statuses_and_team_mates_survive_a_sync(host: Served, tmp_path: 
     assert "queued" in printed
     assert "anna" in printed
     assert "4: no column id" in printed
-    assert [line["submitted_by"] for line in read_json_lines(root / "leaderboard.jsonl")] == ["anna", "ben"]
+    assert [line["submitted_by"] for line in submissions_of(root)] == ["anna", "ben"]
 
 
 @pytest.mark.parametrize("act", ["accept and drop", "drop"])
@@ -180,7 +186,7 @@ def test_sync_settles_what_was_left_open(act: str, host: Served, tmp_path: Path)
     ledger = root / "leaderboard.jsonl"
     ledger.write_text(ledger.read_text().replace(f'"time":"{datetime.now(UTC).year}', '"time":"2025'))
     kagkit(root, "lb", "sync")
-    settled = [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")]
+    settled = [line["event"] for line in submissions_of(root)]
     wanted = "submitted" if act == "accept and drop" else "refused"
     assert [event for event in settled if event != "score"] == ["intent", "unknown", wanted]
 
@@ -196,4 +202,16 @@ def test_an_attempt_that_stays_open_keeps_no_score_from_coming_home(host: Served
     ]
     ended = kagkit(root, "lb", "sync")
     assert "whether it was submitted is not known: it counts 1 new submissions and lists 0" in ended.err
-    assert [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")] == ["intent", "score"]
+    assert [line["event"] for line in submissions_of(root)] == ["intent", "score"]
+
+
+def test_a_host_that_shows_no_board_keeps_no_score_from_coming_home(host: Served, tmp_path: Path) -> None:
+    root = make_client(tmp_path, 78)
+    scored = {"ref": 7, "status": "COMPLETE", "publicScore": "0.5"}
+    host.proxy.plan = [
+        answer("ListSubmissions", submissions=[scored]),
+        Fault("DownloadLeaderboard", "drop", times=99),
+    ]
+    ended = kagkit(root, "lb", "sync")
+    assert "asking for the leaderboard" in ended.err
+    assert [line["event"] for line in read_json_lines(root / "leaderboard.jsonl")] == ["score"]

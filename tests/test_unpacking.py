@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kagkit.foundation import unpacking
 from kagkit.foundation.errors import DataError, RunError
-from kagkit.host import unpacking
-from kagkit.host.unpacking import unpack
+from kagkit.foundation.unpacking import unpack
 
 
 def pack(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from kagkit.cli.options import command
 if TYPE_CHECKING:
     from kagkit.judgement.board import Row
     from kagkit.judgement.comparison import Comparison
-    from kagkit.judgement.descent import Descent
 
 EXAMPLES = """
 kagkit compare                       # the latest complete run of every experiment, and every scored run
@@ -40,8 +38,9 @@ def compare(runs: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Put CV, its spread over folds, and the leaderboard side by side, best CV first.
 
     RUN is `exp001` for the latest complete run, `exp001/3`, or a run's folder. The gap is the public score
-    minus the CV, `± LB` one standard deviation of the public score by the choice of its rows. A run whose
-    manifest names a parent, as `kagkit new` notes it, is told with what differs.
+    minus the CV, `± LB` one standard deviation of the public score by the choice of its rows. "CV kept" is
+    the score without the rows that a run's rules left out, which rises by leaving out what is hard: nothing
+    is ranked by it. A run whose manifest names a parent, as `kagkit new` notes it, is told with what differs.
 
     A table has the columns experiment and cv, and public_lb, private_lb and cv_std where they are known.
     Cells that are no numbers are named and stay unknown.
@@ -80,7 +79,7 @@ def compare_as_asked(runs: tuple[str, ...], options: dict[str, Any]) -> Comparis
         if greater_is_better is not None:
             raise click.UsageError("competition.yaml declares the direction; the option is for --table")
         workspace = find_workspace(Path.cwd())
-        comparison = compare_runs(workspace, runs, noise=not options.get("no_noise"), told=_tell_progress)
+        comparison = compare_runs(workspace, runs, noise=not options.get("no_noise"), told=tell_progress)
     else:
         if runs:
             raise click.UsageError("name runs or a --table, not both")
@@ -90,7 +89,7 @@ def compare_as_asked(runs: tuple[str, ...], options: dict[str, Any]) -> Comparis
     return with_shakes(comparison) if options.get("shake") else comparison
 
 
-def _tell_progress(number: int, count: int, name: str) -> None:
+def tell_progress(number: int, count: int, name: str) -> None:
     """Say on a terminal which run is measured, on a line that goes away."""
     from kagkit.cli.drawing import on_terminal
 
@@ -105,11 +104,12 @@ def _tell_progress(number: int, count: int, name: str) -> None:
 def draw_comparison(comparison: Comparison) -> None:
     """Draw a comparison: alarms first, then the table, then what it comes to."""
     from kagkit.cli.drawing import draw_table
+    from kagkit.judgement.descent import spell_descent
 
     draw_alarms(comparison)
     headings, rows = _columns(comparison)
     headings, rows, left_out = _fitted(headings, rows)
-    right = [heading for heading in headings if heading not in ("run", "verdict", "note", "set")]
+    right = [heading for heading in headings if heading not in ("run", "verdict", "author", "note", "set")]
     draw_table(headings, rows, right=right)
     direction = "greater" if comparison.greater_is_better else "lower"
     click.echo(f"{comparison.metric}, {direction} is better")
@@ -124,7 +124,7 @@ def draw_comparison(comparison: Comparison) -> None:
         click.echo(f"not shown for want of room: {', '.join(left_out)} (--json has all)")
     for row in comparison.rows:
         if row.descent is not None:
-            click.echo(f"{row.run} from {row.descent.parent}: {_told(row.descent)}")
+            click.echo(f"{row.run} from {row.descent.parent}: {spell_descent(row.descent)}")
 
 
 def draw_alarms(comparison: Comparison) -> None:
@@ -145,6 +145,7 @@ def _columns(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         "set": [row.comparable or "-" if several else "-" for row in comparison.rows],
         "CV": [_score(row, "cv") for row in comparison.rows],
         "± folds": [number(row.cv_std) for row in comparison.rows],
+        "CV kept": [number(row.cv_kept) for row in comparison.rows],
         "optimism": [_signed(row.optimism) for row in comparison.rows],
         "90 % of CV": [_interval(row.cv_interval) for row in comparison.rows],
         "LB public": [_score(row, "lb_public") for row in comparison.rows],
@@ -155,6 +156,7 @@ def _columns(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         "rank 90 %": [_ranks(row) for row in comparison.rows],
         "rows": ["-" if row.coverage in (None, 1) else f"{row.coverage:.0%}" for row in comparison.rows],
         "verdict": [row.verdict for row in comparison.rows],
+        "author": [row.author for row in comparison.rows],
         "note": [row.note for row in comparison.rows],
     }
     # A column that says nothing takes room from those that do; so does a verdict on a single row.
@@ -207,18 +209,8 @@ def _ranks(row: Row) -> str:
     return (f"{first}" if first == last else f"{first} to {last}") + ended
 
 
-def _told(descent: Descent) -> str:
-    """What is different, in one line: `args.lr 0.1 → 0.03, seeds [0] → [0, 1], code unet.py`."""
-    changed = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in descent.changes.items()]
-    return ", ".join([*changed, *(f"code {name}" for name in descent.code)]) or "the same manifest and code"
-
-
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.5f}"
-
-
-def _value(value: Any) -> str:
-    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 command = compare

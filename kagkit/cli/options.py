@@ -39,6 +39,13 @@ def show_examples(examples: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines())
 
 
+def variant_option(function: Function) -> Function:
+    """Declare `--variant`, for commands that take one of a run's submissions."""
+    text = "Another of the manifest's `submissions` than the first."
+    declared: Function = click.option("--variant", default="", metavar="NAME", help=text)(function)
+    return declared
+
+
 def accepted_files(given: Sequence[str]) -> tuple[str, ...]:
     """The files of `--accept code:FILE.py`.
 

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from kagkit.cli.options import command
+from kagkit.cli.options import command, variant_option
 
 EXAMPLES = """
 kagkit package exp001          # the latest complete run
 kagkit package exp001/3        # a certain run
+kagkit package exp001 --variant lb   # another of its submissions than the first
 """
 
 
 @command("package", EXAMPLES)
 @click.argument("run", metavar="RUN")
-def package(run: str, as_json: bool) -> None:
+@variant_option
+def package(run: str, variant: str, as_json: bool) -> None:
     """Write a run's submission with its provenance to submissions/.
 
     Every byte of the run is proved against its record, and the file is checked against the sample
@@ -30,7 +32,7 @@ def package(run: str, as_json: bool) -> None:
     from kagkit.workspace.layout import find_workspace
 
     workspace = find_workspace(Path.cwd())
-    packaged = package_submission(workspace, find_run(workspace, run))
+    packaged = package_submission(workspace, find_run(workspace, run), variant)
     if as_json:
         emit_json(asdict(packaged))
         return

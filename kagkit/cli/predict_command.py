@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kagkit.cli.options import accepted_files, command
+from kagkit.cli.options import accepted_files, command, variant_option
 
 EXAMPLES = """
 kagkit predict exp001 --data data/stage2 --out submission.csv        # the latest complete run
@@ -32,7 +32,8 @@ kagkit predict exp001 --data new --out new.csv --accept code:net.py  # net.py ch
 @click.option(
     "--accept", multiple=True, metavar="code:FILE", help="FILE changed since the run; use it as it is."
 )
-def predict(run: str, folder: Path, out: Path, accept: tuple[str, ...], as_json: bool) -> None:
+@variant_option
+def predict(run: str, folder: Path, out: Path, accept: tuple[str, ...], variant: str, as_json: bool) -> None:
     """Predict new rows, any number of them, with the weights of a finished run.
 
     DIR holds files named like those of the stage's test: the table, what `files` names, and perhaps a
@@ -43,7 +44,7 @@ def predict(run: str, folder: Path, out: Path, accept: tuple[str, ...], as_json:
     from kagkit.cli.drawing import duration, emit_json
     from kagkit.packages.fresh import Answered, predict_rows
 
-    for event in predict_rows(run, folder, out, accepted_files(accept)):
+    for event in predict_rows(run, folder, out, accepted_files(accept), variant):
         if not isinstance(event, Answered):
             if not as_json:
                 click.echo(event.text, err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kagkit.cli.options import command, numbers
-from kagkit.foundation.errors import samples
+from kagkit.foundation.errors import counted, samples
 
 if TYPE_CHECKING:
     from kagkit.foundation.errors import KagkitError
@@ -27,6 +27,7 @@ kagkit reproduce --all --level predictions       # every experiment's latest run
 """
 NOT_REPRODUCED = 7
 SHOWN = 12
+OF_ALL = ("oof", "test", "cv", "submission")  # what all tasks make together
 DIGEST = 64
 
 
@@ -105,7 +106,7 @@ class _Again:
         for name in experiments_with_runs(self.workspace):
             try:
                 run = latest_run(self.workspace, name, complete=True)
-                if run is not None:
+                if run is not None and not run.imported:
                     made[run.name] = self.make(run)
             except KagkitError as error:
                 made[name] = error
@@ -141,8 +142,12 @@ def _draw(made: Reproduction) -> None:
     if same:
         click.echo(f"as recorded: {samples(same)}")
     if other:
-        rows = [[item.what, _short(item.recorded), _short(item.now), _apart(item)] for item in other[:SHOWN]]
+        tasks = [item for item in other if item.what not in OF_ALL]
+        shown = [*tasks[:SHOWN], *(item for item in other if item.what in OF_ALL)]
+        rows = [[item.what, _short(item.recorded), _short(item.now), _apart(item)] for item in shown]
         draw_table(["differs", "recorded", "now", "how far"], rows)
+        if len(tasks) > SHOWN:
+            click.echo(f"and {counted(len(tasks) - SHOWN, 'task')} more")
     if made.first_difference:
         click.echo(f"first difference: {made.first_difference}")
     for name, (then, now) in made.moved.items():
@@ -155,7 +160,7 @@ def _draw(made: Reproduction) -> None:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = f"{value:.7g}" if isinstance(value, float) else str(value)
     return text[:12] if len(text) == DIGEST else text
 
 

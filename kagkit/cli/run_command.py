@@ -26,7 +26,7 @@ kagkit run exp001 --accept code:utils.py   # utils.py changed, and old results s
 @click.option("--gpus", metavar="0,1", help="The GPUs to use; those the machine shows by default.")
 @click.option("--smoke", is_flag=True, help="1 % of the rows, one fold, one epoch, kept apart.")
 @click.option("--dry-run", is_flag=True, help="Make the plan and stop: no task is started.")
-@click.option("--explain", is_flag=True, help="Name every task to do with its reason.")
+@click.option("--explain", is_flag=True, help="Name every task to do with its reason, and what feeds what.")
 @click.option("--restart", is_flag=True, help="Do finished tasks again and compare their bytes.")
 @click.option(
     "--accept", multiple=True, metavar="code:FILE", help="FILE changed; keep old results, and record it."
@@ -44,6 +44,7 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
     from kagkit.cli.drawing import emit_json
     from kagkit.cli.run_drawing import RunDrawing
     from kagkit.runs.events import RunMade
+    from kagkit.runs.record import refuse_imported
     from kagkit.runs.runner import run_experiment, run_facts
     from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
@@ -55,6 +56,7 @@ def run(experiments: tuple[str, ...], as_json: bool, **given: Any) -> None:
     for name in experiments:
         start = Path(name)
         workspace = find_workspace(start if start.is_file() else Path.cwd()).for_smoke(given["smoke"])
+        refuse_imported(workspace, name)
         workspace.experiment(name)
         places.append((name, workspace))
     for name, workspace in places:

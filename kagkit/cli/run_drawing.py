@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from kagkit.cli.drawing import duration, number, on_terminal
 from kagkit.foundation.errors import KagkitError, counted
 from kagkit.runs.events import (
     Event,
+    GraphTraced,
     Noted,
     NothingToDo,
     PlanMade,
@@ -57,14 +59,20 @@ class RunDrawing:
             self._stack.close()
             self.end = event
             self._say(_ending(event))
-            if event.run.data.get("optimism") is not None:
-                self._say(f"  optimism {event.run.data['optimism']:+.5f} on the rows of its own weights")
+        elif isinstance(event, GraphTraced):
+            self._take_graph(event)
         elif isinstance(event, Noted):
             self._say(event.text)
         elif isinstance(event, TaskWaiting):
             self._say(f"{event.label}: {event.holder} is doing it; waiting for the result")
         else:
             self._take_task(event)
+
+    def _take_graph(self, graph: GraphTraced) -> None:
+        for node in graph.nodes if self._explain else ():
+            fed = ", ".join(f"{name} = {reference}" for name, reference in node.inputs.items())
+            known = f"{node.run} is there" if node.run else "no run yet"
+            self._say(f"{node.experiment}: {known}" + (f"; fed by {fed}" if fed else ""))
 
     def _take_plan(self, plan: PlanMade) -> None:
         todo = [
@@ -178,7 +186,36 @@ def _ending(event: RunEnd) -> str:
     partial = "" if run.complete else f"; {'a smoke' if smoke else 'a partial'} run: never ranked or packaged"
     exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"
     name = f"smoke {run.name}" if smoke else run.name
-    return f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
+    ending = f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
+    return "\n".join([ending, *_optimism(run.data), *_submissions(run.data)])
+
+
+def _optimism(data: dict[str, Any]) -> Iterator[str]:
+    """How much a recipe's own weights flatter; what was found for a submission is told beside it."""
+    fitted = any(told["fit"] for told in data.get("submissions", ())[:1])
+    if data.get("optimism") is not None and not fitted:
+        yield f"  optimism {data['optimism']:+.5f} on the rows of its own weights"
+
+
+def _submissions(data: dict[str, Any]) -> Iterator[str]:
+    """A line for each submission of which there is more to say than the CV: its name, what was found."""
+    for told in data.get("submissions", ()):
+        fit, name = told["fit"], told["name"] or "submission"
+        score = "no CV" if told["cv"] is None else f"CV {number(told['cv'])}"
+        if fit is not None:
+            args = ", ".join(f"{key} {_value(value)}" for key, value in told["args"].items())
+            score += (
+                f" held out, {number(fit['in_sample'])} in sample: optimism {fit['optimism']:+.5f}; {args}"
+            )
+        if told["name"] or fit is not None:
+            yield f"  {name}: {score}"
+
+
+def _value(value: Any) -> str:
+    """An argument as it is read: floats in a few digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str([float(f"{one:.4g}") for one in value]) if isinstance(value, list) else str(value)
 
 
 def _cv(data: dict[str, Any]) -> str:
@@ -186,4 +223,15 @@ def _cv(data: dict[str, Any]) -> str:
         return ", no CV: fitted on all rows"
     spread = f" ± {number(data['cv_std'])} between folds" if data["cv_std"] is not None else ""
     covered = f", on {data['coverage']:.0%} of the rows" if data["coverage"] < 1 else ""
-    return f", CV {number(data['cv'])}{spread}{covered}"
+    return f", CV {number(data['cv'])}{spread}{covered}{_kept(data)}"
+
+
+def _kept(data: dict[str, Any]) -> str:
+    """The score on the rows that were not left out, beside that of the run that says which these are."""
+    if data.get("cv_kept") is None:
+        return ""
+    others = {
+        told["run"]: told["cv_kept"] for told in data["rows"]["excluded"] if told.get("cv_kept") is not None
+    }
+    beside = "".join(f", {run} {number(score)}" for run, score in others.items())
+    return f"; without the rows left out {number(data['cv_kept'])}{beside}"

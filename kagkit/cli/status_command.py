@@ -49,10 +49,30 @@ def _draw(facts: dict[str, Any]) -> None:
         click.echo(
             f"best {what}: {best[name]['score']:.5f}, {best[name]['run']}" if best[name] else f"no {what}"
         )
+    for board, told in facts["standing"].items():
+        if told is not None:
+            draw_standing(board, told)
     _draw_submissions(facts["submissions"])
     _draw_tasks(facts["tasks"])
     disk = facts["disk"]
     click.echo(f"disk: {amount(disk['used'])} used here, {amount(disk['free'])} free")
+
+
+def draw_standing(board: str, told: dict[str, Any]) -> None:
+    """Print a place on a board, and below it how far each medal's line is."""
+    if told["rank"] is None:
+        click.echo(f"{board} board: {told['teams']} teams, no place of ours, {told['time']}")
+        return
+    zone = f"{told['zone']} zone" if told["zone"] else "no medal"
+    zone += "" if told["awarded"] else ", were medals awarded here"
+    before = told["before"]
+    was = f"; {before['rank']} before, {before['time']}" if before else ""
+    click.echo(f"{board} place: {told['rank']} of {told['teams']} teams, {told['time']}: {zone}{was}")
+    for line in told["lines"]:
+        ahead = line["ahead"]
+        if ahead is not None:
+            far = f"{ahead:.5f} to spare" if told["rank"] <= line["rank"] else f"{abs(ahead):.5f} to go"
+            click.echo(f"  {line['medal']:<6} to place {line['rank']}, {line['score']:.5f}: {far}")
 
 
 def _draw_submissions(told: dict[str, Any]) -> None:

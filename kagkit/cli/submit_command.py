@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagkit.cli.options import command
+from kagkit.cli.options import command, variant_option
 
 if TYPE_CHECKING:
     from kagkit.host.answers import HostSubmission
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 kagkit submit exp001                          # the latest complete run, packaged where it was not
 kagkit submit exp001/3 -m "deeper" --wait     # with a text, and followed until it is scored
+kagkit submit exp001 --variant lb             # another of its submissions than the first
 kagkit submit submission.csv                  # a file of other origin, checked against the sample
 kagkit submit exp001 -k anna/unet -v 7        # version 7 of a notebook, in a code competition
 """
@@ -29,9 +30,8 @@ kagkit submit exp001 -k anna/unet -v 7        # version 7 of a notebook, in a co
 @click.option("--wait", is_flag=True, help="Follow it until the host has scored it.")
 @click.option("-k", "notebook", metavar="OWNER/NOTEBOOK", help="Submit this notebook's output instead.")
 @click.option("-v", "version", type=click.IntRange(min=1), metavar="N", help="The notebook's version.")
-def submit(
-    what: str, message: str, wait: bool, notebook: str | None, version: int | None, as_json: bool
-) -> None:
+@variant_option
+def submit(what: str, message: str, wait: bool, as_json: bool, **which: Any) -> None:
     """Submit a run or a file, exactly once.
 
     It is checked first, and the host is asked whether it has the file already and how many submissions are
@@ -44,10 +44,8 @@ def submit(
     from kagkit.tracking.background import start_mirror
     from kagkit.workspace.layout import find_workspace
 
-    if (notebook is None) != (version is None):
-        raise click.UsageError("-k OWNER/NOTEBOOK and -v N belong together")
     workspace = find_workspace(Path.cwd())
-    parcel = _parcel(workspace, what, notebook, version)
+    parcel = _parcel(workspace, what, **which)
     host = Host.of(workspace.competition, tell=lambda line: click.echo(line, err=True))
     outcome = hand_in(host, workspace, parcel, message)
     if not as_json:
@@ -63,13 +61,19 @@ def submit(
     raise click.exceptions.Exit(outcome.error.exit_code if outcome.error is not None else 0)
 
 
-def _parcel(workspace: Workspace, what: str, notebook: str | None, version: int | None) -> Parcel:
+def _parcel(
+    workspace: Workspace, what: str, notebook: str | None, version: int | None, variant: str
+) -> Parcel:
     """What RUN-or-FILE means, checked."""
     from kagkit.host.submitting import Notebook, parcel_of_file, parcel_of_notebook
     from kagkit.packages.submission import package_submission
     from kagkit.runs.record import find_run
 
     file = Path(what)
+    if (notebook is None) != (version is None):
+        raise click.UsageError("-k OWNER/NOTEBOOK and -v N belong together")
+    if variant and (notebook is not None or file.is_file()):
+        raise click.UsageError("--variant is of a run, not of a file or a notebook")
     if notebook is not None and version is not None:
         named = file.suffix == ".csv"
         run = None if named else find_run(workspace, what).name
@@ -77,7 +81,7 @@ def _parcel(workspace: Workspace, what: str, notebook: str | None, version: int 
         return parcel_of_notebook(Notebook(notebook, version, output), run)
     if file.is_file():
         return parcel_of_file(workspace, file)
-    packaged = package_submission(workspace, find_run(workspace, what))
+    packaged = package_submission(workspace, find_run(workspace, what), variant)
     return parcel_of_file(workspace, workspace.root / packaged.path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from kagkit.data.choosing import class_labels
 from kagkit.data.rows import column_of, key_texts, names_of
 from kagkit.data.tables import number_lines, read_table, told
 from kagkit.foundation.errors import SAMPLES_SHOWN, DataError, Problem, counted, did_you_mean, samples
-from kagkit.foundation.files import write_file
+from kagkit.foundation.files import csv_line, write_file
 
 FOLD = "fold"
 
@@ -207,13 +206,7 @@ def write(path: Path, folds: pd.Series[int]) -> None:
         order = old.index.append(order[~is_in(order, old.index)])
     table = folds.reindex(order).astype("int64").rename(FOLD).reset_index()
     lines = [list(table), *table.itertuples(index=False)]
-    write_file(path, "".join(",".join(map(_cell, line)) + "\n" for line in lines))
-
-
-def _cell(value: object) -> str:
-    # csv.writer leaves a carriage return outside of quotes, where a reader takes it for a line's end.
-    text = str(value)
-    return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text
+    write_file(path, "".join(map(csv_line, lines)))
 
 
 def moved_rows(old: pd.Series[int], new: pd.Series[int], where: str) -> list[Problem]:

@@ -1,8 +1,8 @@
 """Turn a YAML tree into frozen dataclasses, and tell every problem at once.
 
 A dataclass field is a key: its type says what may stand there, its default what stands there when nothing
-does. A class may offer `shorthand(node) -> Node | None`, which turns a short form (`folds: main`) into the
-full one.
+does. Python keeps some words for itself: `field(metadata={KEY: "from"})` is the key `from`. A class may offer
+`shorthand(node) -> Node | None`, which turns a short form (`folds: main`) into the full one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kagkit.foundation.strictyaml import Node
 
 T = TypeVar("T")
 
+KEY = "key"
 UNFIT = object()  # stands for a value that was refused
 NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -91,15 +92,15 @@ def _read_class(reader: _Reader, cls: Any, node: Node, path: str) -> Any:
     shorthand: Callable[[Node], Node | None] | None = getattr(cls, "shorthand", None)
     node = (shorthand(node) if shorthand else None) or node
     if not isinstance(node.value, dict):
-        keys = ", ".join(field.name for field in dataclasses.fields(cls))
+        keys = ", ".join(key_of(field) for field in dataclasses.fields(cls))
         expected = f"a mapping with keys such as {keys}"
         return reader.refuse(node, f"{path or 'the file'}: {_found(node)}", expected)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {key_of(field): field for field in dataclasses.fields(cls)}
     hints = get_type_hints(cls)
     given = {}
     for key, child in node.value.items():
         if key in fields:
-            given[key] = _read(reader, hints[key], child, _join(path, key))
+            given[key] = _read(reader, hints[fields[key].name], child, _join(path, key))
         else:
             reader.refuse(child, f"{_join(path, key)}: no such key", hint=did_you_mean(key, list(fields)))
     required = [key for key, field in fields.items() if _is_required(field)]
@@ -110,7 +111,20 @@ def _read_class(reader: _Reader, cls: Any, node: Node, path: str) -> Any:
     # Inside the file a part with a refused value is refused whole: its keys belong together.
     if any(key not in fit for key in required) or (path and len(fit) < len(given)):
         return UNFIT
-    return cls(**fit)
+    return cls(**{fields[key].name: value for key, value in fit.items()})
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """The key that a field of a dataclass is read from.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Extra:
+        ...     origin: str = dataclasses.field(metadata={KEY: "from"})
+        >>> [key_of(field) for field in dataclasses.fields(Extra)]
+        ['from']
+    """
+    return str(field.metadata.get(KEY, field.name))
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

@@ -27,6 +27,7 @@ class HostSubmission:
         error: The host's reason, where the status is `ERROR`.
         submitted_by: Who of the team sent it.
         file_bytes: The file's size; None where not told.
+        team: The team's name.
     """
 
     ref: int
@@ -39,6 +40,7 @@ class HostSubmission:
     error: str = ""
     submitted_by: str = ""
     file_bytes: int | None = None
+    team: str = ""
 
     @property
     def tag(self) -> str | None:
@@ -95,6 +97,7 @@ class CompetitionFacts:
         notebooks_only: Whether only notebooks may submit.
         closed: Whether the host takes no submissions at all.
         merger_deadline: The last moment to join teams.
+        awards: Whether it awards medals.
     """
 
     title: str
@@ -105,6 +108,7 @@ class CompetitionFacts:
     notebooks_only: bool
     closed: bool
     merger_deadline: datetime | None
+    awards: bool
 
 
 def tag_of(description: str) -> str | None:
@@ -132,6 +136,7 @@ def read_submission_answer(answer: dict[str, Any]) -> HostSubmission:
         error=_text(answer, "errorDescription"),
         submitted_by=_text(answer, "submittedBy"),
         file_bytes=int(size) if size else None,
+        team=_text(answer, "teamName"),
     )
 
 
@@ -167,6 +172,7 @@ def read_competition_facts(answer: dict[str, Any]) -> CompetitionFacts:
         notebooks_only=bool(answer.get("isKernelsSubmissionsOnly")),
         closed=bool(answer.get("submissionsDisabled")),
         merger_deadline=read_time(answer.get("mergerDeadline")),
+        awards=bool(answer.get("awardsPoints")),
     )
 
 

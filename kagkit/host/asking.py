@@ -76,8 +76,9 @@ class Host:
         )
 
     def board(self) -> list[BoardLine]:
-        """The public leaderboard, best first."""
-        told = self._pages("reading the leaderboard", "GetLeaderboard", "submissions")
+        """The public leaderboard, best first, after the end as well."""
+        doing, method = "reading the leaderboard", "GetLeaderboard"
+        told = self._pages(doing, method, "submissions", overridePublic=True)
         return [read_board_line(answer) for answer in told]
 
     def files(self) -> list[HostFile]:
@@ -150,14 +151,16 @@ class Host:
             except TROUBLES as error:
                 raise explain(error, "downloading") from error
 
-    def _pages(self, doing: str, method: str, name: str, *, by_number: bool = False) -> list[dict[str, Any]]:
+    def _pages(
+        self, doing: str, method: str, name: str, *, by_number: bool = False, **asked: Any
+    ) -> list[dict[str, Any]]:
         """Every page of a list; by number where the host gives no name of a next page."""
 
         def read(answer: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
             return [dict(item) for item in answer.get(name) or []], str(answer.get("nextPageToken") or "")
 
         found: list[dict[str, Any]] = []
-        body: dict[str, Any] = self._name | {"pageSize": PAGE}
+        body: dict[str, Any] = self._name | asked | {"pageSize": PAGE}
         for number in range(1, PAGES):
             page, following = self.door.read(doing, method, body, read)
             fresh = [item for item in page if item not in found]

@@ -24,13 +24,14 @@ from kagkit.foundation.files import (
     told_when_unwritable,
     write_json,
 )
+from kagkit.foundation.unpacking import refuse_small_disk, unpack
 from kagkit.host.asking import Host
 from kagkit.host.refusals import BusyHostError, UnclearHostError, UnreachableHostError
-from kagkit.host.unpacking import refuse_small_disk, unpack
 from kagkit.host.wire import stream_into
 from kagkit.workspace.competition import Competition
 
 BOARD = "leaderboard"
+FETCH = "fetch it again: kagkit data download"
 FRUITLESS = 4  # broken connections in a row that bring nothing new
 SURELY_GONE = 2  # refused connections in a row, where the host is on this machine
 Progress = Callable[[int, int], object]
@@ -110,7 +111,7 @@ def download(
         aside = work / "unpacked"
         shutil.rmtree(aside, ignore_errors=True)
         try:
-            names = unpack(archive, aside)
+            names = unpack(archive, aside, FETCH)
         except DataError:
             archive.unlink()  # a damaged file would never get better
             raise
@@ -135,7 +136,7 @@ def download_board(
         with host.board_file() as response:
             _append(response, archive, 0, lambda done: progress(done, 0))
         aside = work / "unpacked"
-        names = unpack(archive, aside)
+        names = unpack(archive, aside, FETCH)
         sha256, size = file_sha256(archive), archive.stat().st_size
         older = [name for name in names if BOARD in name and (folder / name).is_file()]
         _put_in_place(aside, folder.resolve(), [name for name in names if name not in older])

@@ -17,7 +17,7 @@ from kagkit.host.refusals import UnclearHostError
 from kagkit.host.settling import FACTS, SETTLES, Attempt, close, looks, settle, under
 from kagkit.judgement.checks import check_submission, expect
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.ledger import add_event
+from kagkit.workspace.ledger import add_event, scored_name
 
 State = Literal["submitted", "already submitted", "refused", "unknown"]
 DESCRIPTION, NAME = 200, 100  # how long a text hosts take is not told; the tag is never cut
@@ -106,7 +106,9 @@ def parcel_of_file(workspace: Workspace, path: Path) -> Parcel:
     if provenance.is_file() and provenance.parent.parent == workspace.submissions.resolve():
         told = read_json(provenance)
         if told["submission"]["sha256"] == sha256:
-            return Parcel(provenance.parent.name, sha256, path, told["run"])
+            return Parcel(
+                provenance.parent.name, sha256, path, scored_name(told["run"], told.get("variant", ""))
+            )
     return Parcel(path.name, sha256, path)
 
 

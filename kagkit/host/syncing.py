@@ -17,7 +17,7 @@ from kagkit.host.asking import Host
 from kagkit.host.refusals import UnclearHostError
 from kagkit.host.settling import Attempt, close, events_at, note_found, open_attempts, under
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.ledger import add_event, read_events, runs_by_ref
+from kagkit.workspace.ledger import add_event, read_events, runs_by_ref, scored_name
 
 HEADER = re.compile(r"^(?:ref,)?fileName,", re.MULTILINE)
 COLUMNS = ("fileName", "date", "description", "status", "publicScore")
@@ -169,6 +169,6 @@ def _runs_by_tag(workspace: Workspace, events: Iterable[dict[str, Any]]) -> dict
     packaged = {}
     for path in workspace.submissions.glob("*/provenance.json"):
         told = read_json(path)
-        packaged[told["submission"]["sha256"][:12]] = told["run"]
+        packaged[told["submission"]["sha256"][:12]] = scored_name(told["run"], told.get("variant", ""))
     sent = {line["tag"]: line["run"] for line in events if line.get("tag") and line.get("run")}
     return packaged | sent

@@ -17,13 +17,16 @@ class Row:
     """One run, or one line of a table: its CV, the spread of its folds, and what the host gave it.
 
     Attributes:
-        run: The run; in a table the experiment, with its line where several have one name.
+        run: The run, `exp001/3:lb` for another than its first submission;
+            in a table the experiment, with its line where several have one name.
         experiment: The experiment.
         stage: The competition's stage; None in a table.
         cv: Its CV, on the share `coverage` of the training rows.
         cv_std: The sample standard deviation of the folds' scores.
         optimism: How much better the score looks of what was found on the rows it is scored on, above 0 where
             it flatters; None where nothing was.
+        cv_kept: The score without the rows that rules left out. It rises by leaving out what is hard, so
+            nothing is ranked by it.
         cv_interval: Where the CV would lie on other rows of the kind, in nine of ten cases.
         lb_public: The public score.
         lb_private: The private score.
@@ -35,6 +38,7 @@ class Row:
         submission: The packaged submission's name.
         note: The manifest's note.
         descent: How the run differs from its parent's.
+        author: Who made it, where it was imported.
         written: Cells of a table that say something else than a number, by column.
     """
 
@@ -44,6 +48,7 @@ class Row:
     cv: float | None = None
     cv_std: float | None = None
     optimism: float | None = None
+    cv_kept: float | None = None
     cv_interval: tuple[float, float] | None = None
     coverage: float | None = None
     lb_public: float | None = None
@@ -56,6 +61,7 @@ class Row:
     submission: str | None = None
     note: str = ""
     descent: Descent | None = None
+    author: str = ""
     written: dict[str, str] = field(default_factory=dict)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,17 @@ from kagkit.judgement.descent import trace_descent
 from kagkit.judgement.noise import Noise, Told, measure_noise
 from kagkit.judgement.scoretable import read_scoretable
 from kagkit.judgement.shakeup import shake_board
-from kagkit.runs.record import Run, experiments_with_runs, find_run, latest_run, read_run, run_folders
+from kagkit.runs.record import (
+    Run,
+    Submission,
+    experiments_with_runs,
+    find_run,
+    latest_run,
+    read_run,
+    run_folders,
+)
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.ledger import Scores, read_scores
+from kagkit.workspace.ledger import Scores, read_scores, scored_name
 
 MOST_MEASURED = 50
 
@@ -91,7 +99,7 @@ def compare_runs(
         raise ManifestError("nothing to compare", [Problem("runs", "no complete run", hint="kagkit run EXP")])
     metric = workspace.competition.metric
     letters, alarms = _sort_out(runs)
-    rows = [_row(workspace, run, scores.get(run.name, Scores()), letters.get(run.name)) for run in runs]
+    rows = [row for run in runs for row in _rows(workspace, run, scores, letters.get(run.name))]
     rows.sort(key=lambda row: _rank_key(row, metric.greater_is_better))
     measured: dict[str, Noise] = {}
     refused: dict[str, str] = {}
@@ -161,9 +169,9 @@ def with_shakes(comparison: Comparison) -> Comparison:
     return replace(comparison, board=board, rows=board.rows, shake=told)
 
 
-def submission_name(run: Run) -> str:
-    """The name of a run's packaged submission: `exp001-003`."""
-    return f"{run.experiment}-{run.number:03d}"
+def submission_name(run: Run, variant: str = "") -> str:
+    """The name of a run's packaged submission: `exp001-003`, or `exp001-003-lb` for a variant."""
+    return f"{run.experiment}-{run.number:03d}" + (f"-{variant}" if variant else "")
 
 
 def _usual(workspace: Workspace, scores: dict[str, Scores]) -> list[Run]:
@@ -172,33 +180,40 @@ def _usual(workspace: Workspace, scores: dict[str, Scores]) -> list[Run]:
         latest = latest_run(workspace, name, complete=True)
         if latest is not None:
             found[latest.name] = latest
+        scored = {key.partition(":")[0] for key in scores}
         for folder in run_folders(workspace, name):
-            if f"{name}/{int(folder.name.partition('-')[0])}" in scores:
+            if f"{name}/{int(folder.name.partition('-')[0])}" in scored:
                 run = read_run(folder)
                 found[run.name] = run
     return [run for run in found.values() if run.complete]
 
 
-def _row(workspace: Workspace, run: Run, scores: Scores, letter: str | None) -> Row:
+def _rows(workspace: Workspace, run: Run, scores: dict[str, Scores], letter: str | None) -> Iterator[Row]:
+    """A row for each submission of a run, or one for a run that has none."""
     data = run.data
-    cv, public = data["cv"], scores.public
-    packaged = (workspace.submissions / submission_name(run)).is_dir()
-    return Row(
-        run=run.name,
-        experiment=run.experiment,
-        stage=data["stage"],
-        cv=cv,
-        cv_std=data["cv_std"],
-        optimism=data.get("optimism"),
-        coverage=data["coverage"],
-        lb_public=public,
-        lb_private=scores.private,
-        gap=public - cv if public is not None and cv is not None else None,
-        comparable=letter,
-        submission=submission_name(run) if packaged else None,
-        note=data["note"],
-        descent=trace_descent(workspace, run),
-    )
+    for submission in run.submissions or (Submission("", "", data),):
+        name, own = scored_name(run.name, submission.variant), submission.told
+        told, package = scores.get(name, Scores()), submission_name(run, submission.variant)
+        cv, public, first = own["cv"], told.public, not submission.variant
+        fit = own.get("fit")
+        yield Row(
+            run=name,
+            experiment=run.experiment,
+            stage=data["stage"],
+            cv=cv,
+            cv_std=own["cv_std"],
+            optimism=data.get("optimism") if first else fit and fit["optimism"],
+            cv_kept=data.get("cv_kept") if first else None,
+            coverage=data["coverage"],
+            lb_public=public,
+            lb_private=told.private,
+            gap=public - cv if public is not None and cv is not None else None,
+            comparable=None if cv is None else letter,
+            submission=package if (workspace.submissions / package).is_dir() else None,
+            note=data["note"],
+            descent=trace_descent(workspace, run) if first else None,
+            author=run.author,
+        )
 
 
 def _with_noise(row: Row, measured: dict[str, Noise]) -> Row:
@@ -233,6 +248,10 @@ def _sort_out(runs: Sequence[Run]) -> tuple[dict[str, str], list[Alarm]]:
             groups = " | ".join(samples(names) for names in alike.values())
             text = f"CV is on different {words}, not to be ranked together: {groups}"
             alarms.append(Alarm(kind, text))
+    open_ended = [run.name for run in ranked if not run.data.get("nested", True)]
+    if open_ended:
+        text = f"CV is not nested, for what feeds it is on other folds or unknown ones: {samples(open_ended)}"
+        alarms.append(Alarm("nested", text, tuple(open_ended)))
     sets: dict[tuple[str, ...], list[str]] = {}
     for name, kind_of in kinds.items():
         sets.setdefault(tuple(kind_of), []).append(name)

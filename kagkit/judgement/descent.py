@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,7 @@ def trace_descent(workspace: Workspace, run: Run) -> Descent | None:
     Raises:
         ReproductionError: The record of the parent's run is damaged.
     """
-    own = _manifest(run)
+    own = None if run.imported else _manifest(run)  # its parent is another workspace's
     parent = latest_run(workspace, own.parent, complete=True) if own and own.parent else None
     if own is None or parent is None:
         return None
@@ -47,6 +48,23 @@ def trace_descent(workspace: Workspace, run: Run) -> Descent | None:
     if theirs is None:
         return None
     return Descent(parent.name, differences(own, theirs), _changed_code(run, parent))
+
+
+def spell_descent(descent: Descent) -> str:
+    """What is different, in one line.
+
+    Example:
+        >>> spell_descent(Descent("a/1", {"args.lr": (0.1, 0.03), "seeds": ([0], [0, 1])}, ("unet.py",)))
+        'args.lr 0.1 → 0.03, seeds [0] → [0, 1], code unet.py'
+        >>> spell_descent(Descent("a/1", {}, ()))
+        'the same manifest and code'
+    """
+    changed = [f"{key} {_value(old)} → {_value(new)}" for key, (old, new) in descent.changes.items()]
+    return ", ".join([*changed, *(f"code {name}" for name in descent.code)]) or "the same manifest and code"
+
+
+def _value(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _manifest(run: Run) -> Manifest | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,7 @@ class Scorer:
         """
         asked = rows.drop(columns=[target for target in self.targets if target in rows])
         if self.making.make is not None:
-            function = import_function(self.root, self.making.make)
-            table = function(_as_given(predictions, asked.index), asked, **self.making.args)
-            return self._checked(table, self.making.make)
+            return self.maker(predictions, asked, **self.making.args)
         columns = list(self.competition.submission.target)
         given = predictions.frame(asked.index)
         if not set(columns) <= set(given.columns):
@@ -90,6 +88,18 @@ class Scorer:
         else:
             values = given[columns]
         return self._checked(values.reset_index(), "predictions")
+
+    @cached_property
+    def maker(self) -> Callable[..., pd.DataFrame]:
+        """The user's `submission.make`: on predictions and rows without targets, its table checked."""
+        reference = str(self.making.make)
+        function = import_function(self.root, reference)
+
+        @wraps(function)
+        def made(predictions: Predictions, rows: pd.DataFrame, **args: Any) -> pd.DataFrame:
+            return self._checked(function(_as_given(predictions, rows.index), rows, **args), reference)
+
+        return made
 
     def answers(self, predictions: Predictions) -> Answers:
         """What `make` takes from the sample and the training rows for predictions of these columns."""

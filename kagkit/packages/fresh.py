@@ -52,7 +52,7 @@ class Answered:
 
 
 def predict_rows(
-    reference: str, folder: Path, out: Path, accepted: Sequence[str] = ()
+    reference: str, folder: Path, out: Path, accepted: Sequence[str] = (), variant: str = ""
 ) -> Iterator[Noted | Answered]:
     """Predict the rows of a folder and write them as a submission.
 
@@ -61,6 +61,7 @@ def predict_rows(
         folder: The folder with files like the stage's test: its table, its `files`, perhaps a sample.
         out: The submission to write; one that is there is replaced.
         accepted: Files whose code changed since the run, and is used as it is.
+        variant: Which of the run's submissions to make; the first where empty.
 
     Yields:
         What happens, as it happens; `Answered` comes last.
@@ -75,7 +76,7 @@ def predict_rows(
     start = Path(reference)
     # Not from the run's folder itself: it has a competition.yaml of its own.
     workspace = find_workspace(start.resolve().parent if start.exists() else Path.cwd())
-    usable = open_run(workspace, find_locked(workspace, reference), accepted)
+    usable = open_run(workspace, find_locked(workspace, reference), accepted, variant)
     data = find_data(usable, folder)
     _refuse_place(usable, data, out.resolve())
     for event in predict_new(usable, data):

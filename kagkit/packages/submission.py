@@ -12,7 +12,7 @@ from kagkit.foundation.files import commit_folder, file_sha256, held, told_when_
 from kagkit.judgement.checks import check_submission, expect
 from kagkit.judgement.comparison import submission_name
 from kagkit.runs.presence import at_work
-from kagkit.runs.record import Run, verify_run
+from kagkit.runs.record import Run, Submission, find_submission, verify_run
 from kagkit.workspace.layout import Workspace
 
 
@@ -33,35 +33,33 @@ class Package:
     new: bool
 
 
-def package_submission(workspace: Workspace, run: Run) -> Package:
-    """Package a run's submission as `submissions/<experiment>-<number>/`.
+def package_submission(workspace: Workspace, run: Run, variant: str = "") -> Package:
+    """Package a run's submission as `submissions/<experiment>-<number>/`, a variant's with its name behind.
 
     The run's every byte is proved against its record, and the file is checked against the sample
     submission. A package is written once; the same run gives the same one.
 
     Raises:
-        ManifestError: The run is partial, or made no submission.
+        ManifestError: The run is partial, or made no submission, or none of that name.
         ReproductionError: The run is damaged, or was packaged before with other bytes.
         SubmissionError: The file is not what the host asks for.
     """
-    if not run.complete or run.data["submission"] is None:
+    if not run.complete:
         hint = f"kagkit run {run.experiment}"
-        found = "a partial run" if not run.complete else "it predicted no test rows"
-        raise ManifestError(f"{run.name} is not packaged", [Problem(run.name, found, hint=hint)])
+        raise ManifestError(f"{run.name} is not packaged", [Problem(run.name, "a partial run", hint=hint)])
     with at_work(workspace):  # so that the run is not cleaned away before its package names it
-        return _package(workspace, run)
+        return _package(workspace, run, find_submission(run, variant))
 
 
-def _package(workspace: Workspace, run: Run) -> Package:
-    sha256 = run.data["submission"]["sha256"]
+def _package(workspace: Workspace, run: Run, submission: Submission) -> Package:
+    sha256 = submission.told["sha256"]
     damage = verify_run(run)
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
-    source = run.folder / "submission.csv"
-    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | _check(
-        workspace, source, run.data["stage"]
-    )
-    folder = workspace.submissions / submission_name(run)
+    source = run.folder / submission.file
+    checked = _check(workspace, source, run.data["stage"])
+    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | checked
+    folder = workspace.submissions / submission_name(run, submission.variant)
     path = (folder / "submission.csv").relative_to(workspace.root).as_posix()
     with held(workspace.cache / "submissions.lock"):
         if folder.exists():
@@ -71,7 +69,7 @@ def _package(workspace: Workspace, run: Run) -> Package:
         with told_when_unwritable(path):
             aside.mkdir(parents=True)
             shutil.copyfile(source, aside / "submission.csv")
-        write_json(aside / "provenance.json", _provenance(run, rehearsal))
+        write_json(aside / "provenance.json", _provenance(run, submission, rehearsal))
         commit_folder(aside, folder)
     return Package(path, sha256, rehearsal, new=True)
 
@@ -97,18 +95,19 @@ def _again(folder: Path, path: str, sha256: str, rehearsal: dict[str, str]) -> P
     return Package(path, sha256, rehearsal, new=False)
 
 
-def _provenance(run: Run, rehearsal: dict[str, str]) -> dict[str, Any]:
-    data = run.data
-    told = {
-        name: data[name] for name in ("competition", "stage", "plan_key", "cv", "cv_std", "coverage", "data")
-    }
+def _provenance(run: Run, submission: Submission, rehearsal: dict[str, str]) -> dict[str, Any]:
+    data, own = run.data, submission.told
+    told = {name: data[name] for name in ("competition", "stage", "plan_key", "coverage", "data")}
     return {
         "kagkit": 1,
         "run": run.name,
         "run_folder": f"runs/{run.experiment}/{run.folder.name}",
+        "variant": submission.variant,
         **told,
-        "submission": data["submission"],
+        **{name: own[name] for name in ("cv", "cv_std")},
+        "submission": {name: own[name] for name in ("sha256", "rows")},
         "weights": data["weights"],
         "manifest_sha256": data["manifest_sha256"],
+        "imported": data.get("imported"),
         "rehearsal": rehearsal,
     }

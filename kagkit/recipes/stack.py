@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kagkit.data.predictions import Predictions
 from kagkit.foundation.errors import ManifestError, Problem, did_you_mean, samples
 from kagkit.runs.feed import Fed, shared_rows
 
@@ -30,6 +31,7 @@ def train(
     model: str = "linear",
     target: str = "",
     columns: Sequence[str] = (),
+    probes: Sequence[str] = (),
     strength: float = 1.0,
     rounds: int = 100,
     lr: float = 0.05,
@@ -43,6 +45,7 @@ def train(
             ridge; `ridge` for 0 and 1 too; or `lightgbm`.
         target: The column to learn; by default those that the inputs predict by name.
         columns: Columns of the rows, numbers, to learn from beside the predictions.
+        probes: Probes of the inputs to learn from beside their predictions: `net.features`.
         strength: How strongly a linear model is held back.
         rounds: How many trees LightGBM makes.
         lr: How much each of them counts.
@@ -56,9 +59,10 @@ def train(
     targets = _targets(inputs, rows, target)
     _refuse_unfit(model, columns, targets, rows)
     keys = shared_rows(inputs, rows.index)
-    names, features = _features(inputs, columns, rows, keys)
+    names, features = _features(_fed(inputs, probes), columns, rows, keys)
     answers = dict(_answers(inputs, targets, rows.loc[keys]))
     told: dict[str, Any] = {"model": model, "columns": list(columns), "inputs": list(inputs)}
+    told["probes"] = list(probes)
     told |= {"features": names, "rows": len(keys)}
     if model == "lightgbm":
         settings = {"learning_rate": lr, "num_leaves": leaves, "seed": task.seed}
@@ -78,7 +82,7 @@ def predict(task: Task, model: Path, rows: pd.DataFrame) -> pd.DataFrame:
         found = f"{samples(hidden)}: not among the columns that predict is given"
         problem = Problem("args.columns", found, hint="a target is known of training rows alone")
         raise ManifestError("the rows cannot be predicted", [problem])
-    _, features = _features(inputs, told["columns"], rows, rows.index)
+    _, features = _features(_fed(inputs, told["probes"]), told["columns"], rows, rows.index)
     predicted = _boosted(model, told, features) if told["model"] == "lightgbm" else _linear(told, features)
     return pd.DataFrame(predicted, index=rows.index)
 
@@ -118,8 +122,18 @@ def _refuse_unfit(model: str, columns: Sequence[str], targets: Sequence[str], ro
         raise ManifestError("nothing can be learned so", problems)
 
 
+def _fed(inputs: Mapping[str, Fed], probes: Sequence[str]) -> dict[str, Predictions]:
+    """What is learned from of the inputs: their predictions, and probes as `input.probe`."""
+    unknown = [probe for probe in probes if probe.partition(".")[0] not in inputs]
+    if unknown:
+        expected = f"INPUT.PROBE, of {samples(list(inputs))}"
+        raise ManifestError("no such probes", [Problem("args.probes", samples(unknown), expected)])
+    named = (probe.partition(".") for probe in probes)
+    return {**inputs, **{f"{name}.{probe}": inputs[name].probe(probe) for name, _, probe in named}}
+
+
 def _features(
-    inputs: Mapping[str, Fed], columns: Sequence[str], rows: pd.DataFrame, keys: pd.Index[Any]
+    inputs: Mapping[str, Predictions], columns: Sequence[str], rows: pd.DataFrame, keys: pd.Index[Any]
 ) -> tuple[list[str], Values]:
     """What is learned from: names, and numbers (n_rows, n_features) in the order of the keys."""
     names: list[str] = []
@@ -132,7 +146,9 @@ def _features(
                 raise ManifestError("nothing can be learned so", [problem])
             single = fed.kind(column) == "scalar"
             places = [""] if single else [f".{place}" for place in range(values.shape[1])]
-            names += [f"{name}.{column}{place}" for place in places]
+            # A probe of one column has its name twice.
+            whole = name if name.endswith(f".{column}") else f"{name}.{column}"
+            names += [f"{whole}{place}" for place in places]
             blocks.append(values.astype(np.float64))
     blocks.append(rows.loc[keys, list(columns)].to_numpy(np.float64))
     return names + list(columns), np.hstack(blocks)

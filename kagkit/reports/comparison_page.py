@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from kagkit.foundation.files import write_file
 from kagkit.judgement.board import Row
 from kagkit.judgement.comparison import Comparison
+from kagkit.judgement.descent import spell_descent
 from kagkit.reports.pictures import anchor_of, draw_interval, draw_scatter, draw_strip, scale_of
+from kagkit.reports.sheet import draw_headings, enclose, lay_out
 from kagkit.runs.record import find_run
 from kagkit.workspace.layout import Workspace
 
@@ -51,15 +52,10 @@ def write_page(path: Path, comparison: Comparison, workspace: Workspace | None =
 
 def page_of(comparison: Comparison, behind: dict[str, Background]) -> str:
     """The page as text."""
-    parts = files("kagkit.reports") / "files"
-    style, script = (parts.joinpath(f"comparison.{kind}").read_text("utf-8") for kind in ("css", "js"))
     direction = "greater" if comparison.greater_is_better else "lower"
-    return "\n".join(
+    return lay_out(
+        f"CV beside LB: {comparison.metric}",
         [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>CV beside LB: {escape(comparison.metric)}</title><style>{style}</style></head><body>",
             "<h1>CV beside the leaderboard</h1>",
             f'<p class="soft">{escape(comparison.metric)}, {direction} is better</p>',
             f"<p><strong>{escape(comparison.reading)}</strong></p>",
@@ -68,16 +64,14 @@ def page_of(comparison: Comparison, behind: dict[str, Background]) -> str:
             _figure(comparison),
             _table(comparison, behind),
             *_runs(comparison, behind),
-            f"<script>{script}</script></body></html>",
-            "",
-        ]
+        ],
     )
 
 
 def _backgrounds(workspace: Workspace, rows: Sequence[Row]) -> dict[str, Background]:
     found = {}
     for row in rows:
-        run = find_run(workspace, row.run)
+        run = find_run(workspace, row.run.partition(":")[0])
         scores = tuple(float(fold["score"]) for fold in run.data["folds"] if fold["score"] is not None)
         manifest = run.folder / "manifest.yaml"
         found[row.run] = Background(scores, manifest.read_text("utf-8") if manifest.exists() else "")
@@ -110,18 +104,13 @@ def _figure(comparison: Comparison) -> str:
 
 def _table(comparison: Comparison, behind: dict[str, Background]) -> str:
     columns = list(_columns(comparison, behind))
-    heads = "".join(
-        f'<th scope="col"{" class=words" if column.words else ""}>'
-        f'<button type="button">{column.heading}</button></th>'
-        for column in columns
+    heads = draw_headings(
+        [column.heading for column in columns], [column.heading for column in columns if column.words]
     )
     lines = "".join(
         f"<tr>{''.join(_cell(column, row) for column in columns)}</tr>" for row in comparison.rows
     )
-    return (
-        '<h2>Rows</h2><div class="wide" tabindex="0" role="region" aria-label="Rows"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
-    )
+    return f"<h2>Rows</h2>{enclose('Rows', f'{heads}<tbody>{lines}</tbody>')}"
 
 
 def _cell(column: Column, row: Row) -> str:
@@ -218,11 +207,8 @@ def _runs(comparison: Comparison, behind: dict[str, Background]) -> Iterator[str
     for row in comparison.rows:
         parts = [f"<summary>{escape(row.run)}{': ' + escape(row.note) if row.note else ''}</summary>"]
         if row.descent is not None:
-            changes = [f"{key} {old!r} → {new!r}" for key, (old, new) in row.descent.changes.items()]
-            changes += [f"code {name}" for name in row.descent.code]
-            told = ", ".join(changes) or "the same manifest and code"
             parent = f'<a href="#{escape(anchor_of(row.descent.parent))}">{escape(row.descent.parent)}</a>'
-            parts.append(f"<p>from {parent}: {escape(told)}</p>")
+            parts.append(f"<p>from {parent}: {escape(spell_descent(row.descent))}</p>")
         if row.submission is not None:
             parts.append(f"<p>submission {escape(row.submission)}</p>")
         parts.append(f"<pre>{escape(behind[row.run].manifest)}</pre>")

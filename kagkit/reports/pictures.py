@@ -23,8 +23,8 @@ def draw_scatter(rows: Sequence[Row], offset: Offset | None, alarmed: set[str]) 
         offset: The ordinary offset, whose line is dashed.
         alarmed: Runs to draw hollow.
     """
-    across = _axis([_bounds(row.cv, row.cv_interval) for row in rows])
-    up = _axis([_spread(row.lb_public, row.lb_noise) for row in rows])
+    across = axis_around([_bounds(row.cv, row.cv_interval) for row in rows])
+    up = axis_around([_spread(row.lb_public, row.lb_noise) for row in rows])
 
     def x(value: float) -> float:
         return LEFT + (value - across[0]) / (across[1] - across[0]) * (WIDTH - LEFT - RIGHT)
@@ -33,20 +33,20 @@ def draw_scatter(rows: Sequence[Row], offset: Offset | None, alarmed: set[str]) 
         return HEIGHT - BOTTOM - (value - up[0]) / (up[1] - up[0]) * (HEIGHT - BOTTOM - TOP)
 
     parts = [_frame()]
-    for value in _ticks(*across):
-        parts.append(_stroke("tick", (x(value), TOP), (x(value), HEIGHT - BOTTOM)))
-        parts.append(_text(x(value), HEIGHT - BOTTOM + 16, "middle", f"{value:g}"))
-    for value in _ticks(*up):
-        parts.append(_stroke("tick", (LEFT, y(value)), (WIDTH - RIGHT, y(value))))
-        parts.append(_text(LEFT - 6, y(value) + 4, "end", f"{value:g}"))
+    for value in ticks_between(*across):
+        parts.append(draw_stroke("tick", (x(value), TOP), (x(value), HEIGHT - BOTTOM)))
+        parts.append(draw_text(x(value), HEIGHT - BOTTOM + 16, "middle", f"{value:g}"))
+    for value in ticks_between(*up):
+        parts.append(draw_stroke("tick", (LEFT, y(value)), (WIDTH - RIGHT, y(value))))
+        parts.append(draw_text(LEFT - 6, y(value) + 4, "end", f"{value:g}"))
     if offset is not None:
         parts.append(_line_of(across, up, offset.mean, (x, y)))
     for row in rows:
         parts += _noise_bars(row, x, y)
     parts += [_point(row, x(row.cv or 0.0), y(row.lb_public or 0.0), row.run in alarmed) for row in rows]
-    parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 10, "middle", "CV"))
+    parts.append(draw_text((LEFT + WIDTH) / 2, HEIGHT - 10, "middle", "CV"))
     parts.append(
-        f'<g transform="rotate(-90 14 {HEIGHT / 2})">{_text(14, HEIGHT / 2, "middle", "LB public")}</g>'
+        f'<g transform="rotate(-90 14 {HEIGHT / 2})">{draw_text(14, HEIGHT / 2, "middle", "LB public")}</g>'
     )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="CV against public score">'
@@ -57,7 +57,7 @@ def draw_scatter(rows: Sequence[Row], offset: Offset | None, alarmed: set[str]) 
 def draw_strip(values: Sequence[float], scale: tuple[float, float], told: str) -> str:
     """The scores of the folds as strokes on a common scale."""
     places = [_along(value, scale) for value in values]
-    return _strip("".join(_stroke("fold", (place, 3), (place, 15)) for place in places), told)
+    return _strip("".join(draw_stroke("fold", (place, 3), (place, 15)) for place in places), told)
 
 
 def draw_interval(
@@ -99,13 +99,15 @@ def _frame() -> str:
     return f'<rect class="axis" x="{LEFT}" y="{TOP}" width="{width}" height="{height}"/>'
 
 
-def _stroke(kind: str, start: tuple[float, float], end: tuple[float, float]) -> str:
+def draw_stroke(kind: str, start: tuple[float, float], end: tuple[float, float]) -> str:
+    """A straight line of a kind, which is a class of the page's style."""
     return (
         f'<line class="{kind}" x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"/>'
     )
 
 
-def _text(x: float, y: float, anchor: str, text: str) -> str:
+def draw_text(x: float, y: float, anchor: str, text: str) -> str:
+    """A text that begins, ends or is centred at a point, as SVG's `text-anchor` says."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
@@ -117,18 +119,18 @@ def _spread(middle: float | None, sd: float | None) -> tuple[float, float]:
     return (middle or 0.0) - (sd or 0.0), (middle or 0.0) + (sd or 0.0)
 
 
-def _axis(bounds: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def axis_around(bounds: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The ends of an axis, with a little room around."""
     low, high = scale_of([value for pair in bounds for value in pair])
     room = 0.06 * (high - low)
     return low - room, high + room
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks_between(low: float, high: float) -> list[float]:
     """Round values between two.
 
     Example:
-        >>> _ticks(0.79, 0.93)
+        >>> ticks_between(0.79, 0.93)
         [0.8, 0.85, 0.9]
     """
     rough = (high - low) / 4
@@ -146,7 +148,7 @@ def _line_of(
     if first >= last:
         return ""
     x, y = to
-    return _stroke("same", (x(first), y(first + offset)), (x(last), y(last + offset)))
+    return draw_stroke("same", (x(first), y(first + offset)), (x(last), y(last + offset)))
 
 
 def _noise_bars(row: Row, x: Place, y: Place) -> list[str]:
@@ -155,10 +157,10 @@ def _noise_bars(row: Row, x: Place, y: Place) -> list[str]:
     cv, public = row.cv or 0.0, row.lb_public or 0.0
     if row.cv_interval is not None:
         low, high = (x(value) for value in row.cv_interval)
-        parts.append(_stroke("noise", (low, y(public)), (high, y(public))))
+        parts.append(draw_stroke("noise", (low, y(public)), (high, y(public))))
     if row.lb_noise is not None:
         low, high = (y(value) for value in _spread(row.lb_public, row.lb_noise))
-        parts.append(_stroke("noise", (x(cv), low), (x(cv), high)))
+        parts.append(draw_stroke("noise", (x(cv), low), (x(cv), high)))
     return parts
 
 

@@ -43,6 +43,7 @@ class AssemblySpec:
         keeps: `weights` or `predictions`.
         parents: The runs that fed it, as the record tells them.
         stage: The stage.
+        selection: The name of what rules on rows came to; empty where there are none.
         smoke: Whether it is a smoke run.
     """
 
@@ -59,6 +60,7 @@ class AssemblySpec:
     keeps: str
     parents: tuple[dict[str, Any], ...] = ()
     stage: int = 1
+    selection: str = ""
     smoke: bool = False
 
 

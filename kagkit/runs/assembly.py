@@ -5,40 +5,42 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kagkit.data import contents
 from kagkit.data.predictions import Predictions, Written
-from kagkit.foundation.component import function_code
 from kagkit.foundation.errors import ReproductionError, RunError
 from kagkit.foundation.files import (
     append_json_line,
     commit_folder,
-    digest_of,
     file_sha256,
     held,
     link_or_copy,
     read_json,
-    write_file,
     write_json,
 )
-from kagkit.metrics.scoring import Scorer, read_sample, to_sample_order
+from kagkit.metrics.scoring import Scorer, read_sample
 from kagkit.metrics.truth import flattery
 from kagkit.runs.assembling import AssemblySpec, Part, read_assembly
 from kagkit.runs.failing import guard
+from kagkit.runs.inputs import SAME
 from kagkit.runs.interface import read_interface
+from kagkit.runs.lineage_rows import ROWS_FILE
 from kagkit.runs.material import cached_material, rows_folder, scheme_of, stage_sources
-from kagkit.runs.origins import code_files, refuse_changed
+from kagkit.runs.origins import code_files, metric_facts, refuse_changed
 from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
+from kagkit.runs.rowsheet import RowSheet
 from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
 from kagkit.runs.surroundings import describe_surroundings
+from kagkit.runs.variants import Variant, score_variants, write_submission
 from kagkit.runs.watching import ReadWatch, refuse_undeclared
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import read_scores
+from kagkit.workspace.manifest import Making
 
 
 def assemble(spec_path: str) -> int:
@@ -85,9 +87,10 @@ class _Assembly:
         """One more than any number this experiment had: a score or a package may outlive its run's folder."""
         workspace, name = self.workspace, self.spec.experiment
         taken = [folder.name.partition("-")[0] for folder in run_folders(workspace, name)]
-        taken += [run.partition("/")[2] for run in read_scores(workspace) if run.startswith(f"{name}/")]
+        scored = [run for run in read_scores(workspace) if run.startswith(f"{name}/")]
+        taken += [run.partition("/")[2].partition(":")[0] for run in scored]
         packaged = (path.name.removeprefix(f"{name}-") for path in workspace.submissions.glob(f"{name}-*"))
-        taken += [number for number in packaged if number.isdigit()]
+        taken += [number for number in (each.partition("-")[0] for each in packaged) if number.isdigit()]
         return max(map(int, taken), default=0) + 1
 
     def _write(self, number: int) -> None:
@@ -97,36 +100,59 @@ class _Assembly:
         self.aside.mkdir(parents=True)
         watch = ReadWatch(self.workspace.root, self._allowed(), self.aside.with_name("reads"))
         watch.start()
-        oof, scores, cv = self._score_folds()
+        oof, variants = self._score_folds()
         test = self._combine_test()
-        submission = self._write_submission(test)
+        submissions = self._write_submissions(variants, test)
+        probes = self._combine_probes()
         refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
+        sheet = RowSheet(self.workspace, self.spec)
+        sheet.write(self.aside / ROWS_FILE)
+        card = replace(self._scorecard, scorer=variants[0].scorer)
+        chosen = sheet.told(card, self._held_out, self.aside / "oof.arrow")
         self._keep_sources()
         weights = self._link_weights()
         self._write_events()
-        record = self._record(number, scores, cv) | {
-            "oof": self._told(oof, "oof.arrow"),
-            "test": self._told(test, "test.arrow"),
-            "submission": submission,
+        record = self._record(number, variants[0])
+        record |= {
+            "cv_kept": chosen["cv_kept"],
+            "rows": record["rows"] | chosen["rows"],
+            "oof": oof.as_json("oof.arrow") if oof else None,
+            "test": test.as_json("test.arrow") if test else None,
+            "probes": probes,
+            "submission": {name: submissions[0][name] for name in ("sha256", "rows")} if test else None,
+            "submissions": submissions,
             "weights": weights,
-            "interface": self._interface(test),
+            "interface": self._interface(variants, test),
         }
         record["files"] = [asdict(kept) for kept in list_kept(self.aside) if kept.name != "events.jsonl"]
         write_json(self.aside / "record.json", seal_record(record))
 
-    def _score_folds(self) -> tuple[Written | None, list[dict[str, Any]], float | None]:
-        """OOF over all folds and seeds, each fold's own score, and the CV."""
-        held_out = [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
-        if not held_out:
-            return None, [], None
-        scores = [self._scorecard.fold(one) for one in held_out]
-        path = self.aside / "oof.arrow"
-        oof = self._scorecard.put_together(path, held_out)
-        return oof, scores, self._scorecard.cv(scores, path)
+    def _score_folds(self) -> tuple[Written | None, list[Variant]]:
+        """OOF over all folds and seeds, and each variant with its scores on it."""
+        held_out, card, path = self._held_out, self._scorecard, self.aside / "oof.arrow"
+        oof = card.put_together(path, held_out) if held_out else None
+        makings = self.experiment.manifest.variants
+        return oof, score_variants(card, makings, held_out, path, complete=self.spec.complete)
 
     def _combine_test(self) -> Written | None:
-        members = [path for _, path in self._predicted("test")]
-        return self._scorecard.combined(self.aside / "test.arrow", members) if members else None
+        tests = self._tests
+        return self._scorecard.combined(self.aside / "test.arrow", tests) if tests else None
+
+    def _combine_probes(self) -> dict[str, dict[str, Any]]:
+        """What tasks measured of the rows they predicted, averaged as predictions are."""
+        found = self._scorecard.put_probes_together(self.aside / "probes", self._held_out, self._tests)
+        return {
+            name: {which: written.as_json(f"probes/{name}-{which}.arrow") for which, written in sets.items()}
+            for name, sets in found.items()
+        }
+
+    @cached_property
+    def _held_out(self) -> list[FoldFile]:
+        return [FoldFile(part.seed, part.fold, path) for part, path in self._predicted("valid")]
+
+    @cached_property
+    def _tests(self) -> list[Path]:
+        return [path for _, path in self._predicted("test")]
 
     def _predicted(self, row_set: str) -> list[tuple[Part, Path]]:
         """The predictions of a row set, by seed and fold."""
@@ -139,21 +165,25 @@ class _Assembly:
         found = [(part, tasks / part.folder / "out" / f"{row_set}.arrow") for part in parts]
         return sorted(found, key=lambda item: (item[0].seed, -1 if item[0].fold is None else item[0].fold))
 
-    def _write_submission(self, test: Written | None) -> dict[str, Any] | None:
-        if test is None:
-            return None
-        table = self._scorer.make(Predictions.open(self.aside / "test.arrow"), self._read("test"))
-        sample = self._scorer.sample
-        if sample is not None and not self.spec.smoke:
-            table = to_sample_order(table, sample, list(self.competition.submission_key))
-        path = self.aside / "submission.csv"
-        write_file(path, table.to_csv(index=False, lineterminator="\n"))
-        return {"sha256": file_sha256(path), "rows": len(table)}
+    def _write_submissions(self, variants: list[Variant], test: Written | None) -> list[dict[str, Any]]:
+        """Every variant as the record tells it, its file written where there are test predictions."""
+        told = []
+        for variant in variants:
+            written: dict[str, Any] = {"sha256": None, "rows": None}
+            if test is not None:
+                predictions, ordered = Predictions.open(self.aside / "test.arrow"), not self.spec.smoke
+                path, rows = self.aside / variant.file, self._read("test")
+                written = write_submission(path, variant.scorer, predictions, rows, ordered=ordered)
+            told.append(variant.as_json() | written)
+        return told
 
-    def _interface(self, test: Written | None) -> dict[str, Any] | None:
+    def _interface(self, variants: list[Variant], test: Written | None) -> dict[str, Any] | None:
         if test is None:
             return None
-        answers = self._scorer.answers(Predictions.open(self.aside / "test.arrow"))
+        # A function of the user's makes its submission alone; without one, it must be told what is made.
+        plain = [variant.scorer for variant in variants if variant.scorer.making.make is None]
+        scorer = plain[0] if plain else variants[0].scorer
+        answers = scorer.answers(Predictions.open(self.aside / "test.arrow"))
         return asdict(read_interface(self._read("test"), self._material.targets, answers))
 
     def _keep_sources(self) -> None:
@@ -191,14 +221,12 @@ class _Assembly:
         append_json_line(path, {"event": "assembled", "time": round(time.time(), 3)})
         append_json_line(path, events_seal(path.read_bytes()))
 
-    def _record(self, number: int, scores: list[dict[str, Any]], cv: float | None) -> dict[str, Any]:
-        spec, manifest, metric = self.spec, self.experiment.manifest, self.competition.metric
+    def _record(self, number: int, first: Variant) -> dict[str, Any]:
+        spec, manifest = self.spec, self.experiment.manifest
         table = self.workspace.fold_file(spec.fold_set)
         material = self._material
-        covered = {score["fold"]: score["rows"] for score in scores}
+        covered = {score["fold"]: score["rows"] for score in first.scores}
         tasks = [(part, read_task(self.workspace.tasks / part.folder)) for part in spec.parts]
-        told = asdict(metric) | {"code": self._metric_code()}
-        del told["per_row"]  # another form of the same score decides nothing
         return {
             "kagkit": FORMAT,
             "competition": self.competition.competition,
@@ -217,14 +245,14 @@ class _Assembly:
                 "bytes": table.stat().st_size,
                 "made": material.folds_told,
             },
-            "metric": told,
-            "cv": cv,
-            "cv_std": _spread(scores),
-            "optimism": self._optimism(cv),
+            "metric": metric_facts(self.workspace),
+            "cv": first.cv,
+            "cv_std": first.cv_std,
+            "optimism": self._optimism(first),
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
             "rows": {"train": material.train_rows, "test": material.test_rows, "dropped": material.dropped},
             "ingested": material.ingested,
-            "folds": scores,
+            "folds": first.scores,
             "keeps": spec.keeps,
             "deterministic": not spec.differs,
             "differs": list(spec.differs),
@@ -245,10 +273,14 @@ class _Assembly:
                 for part, task in tasks
             ],
             "parents": list(spec.parents),
+            "nested": all(parent["folds"] == SAME for parent in spec.parents),
         }
 
-    def _optimism(self, cv: float | None) -> float | None:
-        """How much better the score looks of what a recipe found on all rows, where it tells that score."""
+    def _optimism(self, first: Variant) -> float | None:
+        """How much better the score looks of what was found on all rows: by a recipe, for a submission."""
+        if first.fit is not None:
+            return first.fit.optimism
+        cv = first.cv
         name = self.experiment.recipe.in_sample
         whole = [part for part in self.spec.parts if part.kind == "train" and part.fold is None]
         if not name or not whole or cv is None or not self.spec.complete:
@@ -257,11 +289,6 @@ class _Assembly:
         if None in told:
             return None
         return flattery(statistics.fmean(told), cv, self.competition.metric.greater_is_better)
-
-    def _metric_code(self) -> str:
-        """One digest for the workspace code of metric and solution."""
-        root, metric = self.workspace.root, self.competition.metric
-        return digest_of([function_code(root, metric.score), function_code(root, metric.solution)])
 
     def _allowed(self) -> tuple[str, ...]:
         """What metric, solution, submission and combination may read: all of it is in the plan key."""
@@ -274,16 +301,6 @@ class _Assembly:
         places |= {own} if own else set()
         return tuple(sorted(places))
 
-    def _told(self, written: Written | None, name: str) -> dict[str, Any] | None:
-        if written is None:
-            return None
-        return {
-            "file": name,
-            "rows": written.rows,
-            "sha256": written.sha256,
-            "content_sha256": written.content_sha256,
-        }
-
     @cached_property
     def _material(self) -> Any:
         material = cached_material(self.workspace, self.spec.rows, self.spec.fold_set)
@@ -292,16 +309,12 @@ class _Assembly:
         return material
 
     @cached_property
-    def _scorer(self) -> Scorer:
-        sample = read_sample(self.workspace.root, self.competition, self.spec.stage)
-        making = self.experiment.manifest.submission
-        return Scorer(
-            self.workspace.root, self.competition, making, sample, self._material.targets, self._train
-        )
-
-    @cached_property
     def _scorecard(self) -> Scorecard:
-        return Scorecard(self._scorer, self._train, self.experiment.manifest.combine)
+        """Who scores; each variant of the manifest takes its own way in place of none."""
+        root, targets = self.workspace.root, self._material.targets
+        sample = read_sample(root, self.competition, self.spec.stage)
+        scorer = Scorer(root, self.competition, Making(), sample, targets, self._train)
+        return Scorecard(scorer, self._train, self.experiment.manifest.combine)
 
     @cached_property
     def _train(self) -> Any:
@@ -309,13 +322,3 @@ class _Assembly:
 
     def _read(self, split: str) -> Any:
         return contents.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
-
-
-def _spread(scores: list[dict[str, Any]]) -> float | None:
-    """The sample standard deviation of the folds' scores, seeds averaged first; None below two folds."""
-    by_fold: dict[int, list[float]] = {}
-    for score in scores:
-        if score["score"] is not None:
-            by_fold.setdefault(score["fold"], []).append(score["score"])
-    means = [statistics.fmean(values) for values in by_fold.values()]
-    return statistics.stdev(means) if len(means) > 1 else None

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from kagkit.runs.choices import Planned
 from kagkit.runs.events import Event, Noted, TaskProgressed, TaskWaiting
 from kagkit.runs.failing import reason_of, scrub_log
 from kagkit.runs.following import Follower
+from kagkit.runs.selection import Selecting
 from kagkit.runs.spec import write_spec
 from kagkit.runs.store import Stored, find_task, lock_of
 from kagkit.runs.trialscoring import ANSWER, ScoringSpec, write_scoring
@@ -112,6 +113,17 @@ class Bench:
         with held(lock_of(folder)):
             write_json(folder / "spec.json", spec)
             self._do("reading the rows", "kagkit.runs.material:take_stock", folder)
+
+    def select(self, what: Selecting, name: str) -> None:
+        """Have the rules on rows applied, in a job.
+
+        Raises:
+            KagkitError: Whatever the job could not do.
+        """
+        folder = self._workspace.work / f"selection-{name}"
+        with held(lock_of(folder)):
+            write_json(folder / "spec.json", {**asdict(what), "name": name})
+            self._do("choosing the rows", "kagkit.runs.selecting:select_rows", folder)
 
     def assemble(self, spec: AssemblySpec) -> None:
         """Have a run assembled and committed, in a job.
@@ -255,7 +267,7 @@ class Bench:
 def libraries_of(root: Path, competition: Competition, experiment: Experiment) -> tuple[str, ...]:
     """What the recipe, the loader and the metric import, so that no task pays for it again."""
     references = [competition.rows.load, competition.metric.score, competition.metric.solution]
-    references.append(experiment.manifest.submission.make)
+    references += experiment.manifest.makes
     recipe = experiment.recipe
     # A command imports in a process of its own: what is loaded here would be of no use to it.
     own = recipe.imports.installed if recipe.reads == "watched" else ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kagkit.foundation.files import read_json_lines
-from kagkit.runs.record import Run
+from kagkit.runs.record import SUBMISSION, Run
 from kagkit.runs.store import read_task
 from kagkit.workspace.layout import Workspace
 
@@ -81,7 +81,7 @@ def compare_attempts(old: Attempt, new: Attempt, kinds: Sequence[str]) -> tuple[
             if before[name] or now[name]:
                 compared.append(_predicted(name, old.run, new.run))
         compared.append(Compared("cv", before["cv"], now["cv"], _distance(before["cv"], now["cv"])))
-        compared.append(_submitted(old.run, new.run))
+        compared += _submitted(old.run, new.run)
     return tuple(compared)
 
 
@@ -169,14 +169,15 @@ def _correlation(x: Any, y: Any) -> list[float]:
     return [] if math.isnan(found) else [found]
 
 
-def _submitted(old: Run, new: Run) -> Compared:
-    recorded, now = (
-        run.data["submission"]["sha256"] if run.data["submission"] else None for run in (old, new)
-    )
-    if recorded == now or None in (recorded, now):
-        return Compared("submission", recorded, now)
-    before, after = (set((run.folder / "submission.csv").read_bytes().splitlines()) for run in (old, new))
-    return Compared("submission", recorded, now, flipped=len(after - before))
+def _submitted(old: Run, new: Run) -> Iterator[Compared]:
+    """Each submission of a run by its file."""
+    first, second = ({one.file: one.told["sha256"] for one in run.submissions} for run in (old, new))
+    for file in sorted({SUBMISSION, *first, *second}):
+        recorded, now, flipped = first.get(file), second.get(file), None
+        if recorded != now and None not in (recorded, now):
+            before, after = (set((run.folder / file).read_bytes().splitlines()) for run in (old, new))
+            flipped = len(after - before)
+        yield Compared(file.removesuffix(".csv"), recorded, now, flipped=flipped)
 
 
 def _distance(first: float | None, second: float | None) -> float | None:

@@ -217,6 +217,7 @@ class Drive:
             keeps=planner.experiment.keeps,
             parents=planner.parents,
             stage=planner.experiment.manifest.stage,
+            selection=planner.selection.name if planner.selection else "",
             smoke=planner.workspace.smoke,
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kagkit.foundation.errors import KagkitError
 from kagkit.runs.choices import Planned
+from kagkit.runs.graph import Node
 from kagkit.runs.record import Run
 
 
@@ -14,6 +15,13 @@ class Noted:
     """Something worth a line: what was pinned, how many rows, how the folds were made."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class GraphTraced:
+    """Which run feeds which; only where something feeds the experiment."""
+
+    nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
@@ -99,4 +107,14 @@ class SameBytes(RunEnd):
     """Everything was done again, and the same bytes came out."""
 
 
-Event = Noted | PlanMade | TaskStarted | TaskWaiting | TaskProgressed | TaskDone | TaskFailed | RunEnd
+Event = (
+    Noted
+    | GraphTraced
+    | PlanMade
+    | TaskStarted
+    | TaskWaiting
+    | TaskProgressed
+    | TaskDone
+    | TaskFailed
+    | RunEnd
+)

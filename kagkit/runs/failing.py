@@ -6,8 +6,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -43,6 +43,26 @@ def guard(action: Callable[[], None], root: Path, folder: Path, what: str) -> in
         _leave(folder, _scrubbed(_explain(root, folder, what, error), root))
     scrub_log(folder / LOG, root)
     return code
+
+
+@contextmanager
+def explained(root: Path, what: str) -> Iterator[None]:
+    """Turn what a user's function raises in this process into one error that names its line.
+
+    Args:
+        root: The workspace.
+        what: How people call what is done.
+
+    Raises:
+        RunError: The function failed; errors of kagkit's own stay what they are.
+    """
+    try:
+        yield
+    except KagkitError:
+        raise
+    except Exception as error:
+        told = _scrubbed(_explain(root, root, what, error), root)
+        raise type(told)(told.summary, [replace(each, hint="") for each in told.problems]) from error
 
 
 def reason_of(folder: Path, what: str, ending: str) -> KagkitError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from kagkit.foundation.errors import Problem, RunError
 from kagkit.runs.inputs import OOF, TEST
 from kagkit.runs.judging import make_judge
 from kagkit.runs.material import cached_material, fold_members, rows_folder, scheme_of
+from kagkit.runs.selection import ADDED, LEFT_OUT, ORIGINS, PART, WEIGHT, selected_file, selection_folder
 from kagkit.runs.spec import TaskSpec
 from kagkit.runs.store import Stored, read_task
 from kagkit.runs.task import Task
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from kagkit.runs.feed import Fed
     from kagkit.runs.judging import FormatJudge
 
+TRAIN, VALID = "train", "valid"
 RANKS = "ranks"
 
 
@@ -63,8 +66,8 @@ class Handing:
         """
         spec = self.spec
         training = spec.kind == "train"
-        part = spec.part or self._part_of("valid" if training else spec.row_sets[0])
-        rows = self._labelled_rows if training else None
+        part = spec.part or self._part_of(VALID if training else spec.row_sets[0])
+        rows = self._training_rows if training else None
         facts = self._facts(training) | {"inputs": self._fed(TEST if part.endswith("/test") else OOF)}
         own = self.work
         if training and spec.making is not None:
@@ -75,14 +78,23 @@ class Handing:
             facts |= {"rank": rank, "out": own / "out"}
         return Task(own / "events.jsonl", rows, part=part, **facts)
 
-    def predict_task(self, row_set: str) -> Task:
-        """The task as `predict` sees it: no rows but those it is given, no training table."""
+    def predict_task(self, row_set: str, probe: Callable[[str, Any], None]) -> Task:
+        """The task as `predict` sees it: no rows but those it is given, no training table.
+
+        Args:
+            row_set: `valid` or `test`.
+            probe: Takes what it measures of the rows, by name.
+        """
         facts = self._facts(training=False) | {"inputs": self._fed(OOF if row_set == "valid" else TEST)}
+        facts |= {"take_probe": probe}
         return Task(self.work / "events.jsonl", None, part=self._part_of(row_set), **facts)
 
     def part_rows(self) -> pd.DataFrame:
         """The rows of the part that `prepare` is for, without targets."""
-        return self._without_targets(self._read(str(self.spec.part).partition("/")[2]))
+        source, _, split = str(self.spec.part).partition("/")
+        if source != f"stage{self.spec.stage}":
+            return _read(self._selected / f"{source}.arrow")
+        return self._without_targets(self._read(split))
 
     def predict_rows(self, row_set: str) -> pd.DataFrame:
         """The rows of a row set, without targets."""
@@ -121,11 +133,10 @@ class Handing:
         """What other runs predicted: held-out rows, or test rows."""
         from kagkit.runs.feed import Fed
 
-        root = self.workspace.root
-        files = {name: told[which] for name, told in self.spec.inputs.items() if which in told}
         return {
-            name: Fed.open(root / told["path"], name=f"inputs.{name}").known_as(told["content_sha256"])
-            for name, told in files.items()
+            name: Fed.feed(self.workspace.root, name, files, which)
+            for name, files in self.spec.inputs.items()
+            if which in files
         }
 
     def _judge(self) -> Truth | FormatJudge:
@@ -144,6 +155,30 @@ class Handing:
         """What a finished task left."""
         return self.workspace.tasks / name / "out"
 
+    def _training_rows(self, which: str) -> pd.DataFrame:
+        """What `train` is given: the rows to train on, those held out, or where the first come from."""
+        if which == VALID:
+            return self._labelled_rows(which)
+        import pandas as pd
+
+        frame = self._labelled_rows("train")
+        left_out, added, origins = (self._selected_rows(kind) for kind in (LEFT_OUT, ADDED, ORIGINS))
+        if left_out is not None:
+            frame = frame.drop(index=left_out.index)
+        if which == TRAIN:
+            return frame if added is None else pd.concat([frame, added])
+        own = pd.DataFrame({PART: self._part_of(VALID), WEIGHT: 1.0}, index=frame.index)
+        return own if origins is None else pd.concat([own, origins[[PART, WEIGHT]]])
+
+    def _selected_rows(self, kind: str) -> pd.DataFrame | None:
+        """What rules on rows came to for this fold; None where that is nothing."""
+        path = selected_file(self._selected, kind, self.spec.fold)
+        return _read(path) if self.spec.selection and path.exists() else None
+
+    @property
+    def _selected(self) -> Path:
+        return selection_folder(self.workspace, self.spec.rows, self.spec.selection)
+
     def _labelled_rows(self, which: str) -> pd.DataFrame:
         frame = self._read("train")
         if self.spec.fold is None:
@@ -160,14 +195,18 @@ class Handing:
         return fold_members(frame, fold_of, self.spec.fold, scheme_of(self.competition, name))
 
     def _read(self, split: str) -> pd.DataFrame:
-        from kagkit.data import contents
-
-        return contents.read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
+        return _read(rows_folder(self.workspace, self.spec.rows) / f"{split}.arrow")
 
     def _without_targets(self, frame: pd.DataFrame) -> pd.DataFrame:
         from kagkit.data import rows
 
         return rows.without_targets(frame, self.targets)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    from kagkit.data import contents
+
+    return contents.read(path)
 
 
 def rank_folder(work: Path, rank: int) -> Path:

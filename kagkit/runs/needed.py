@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kagkit.data.versions import read_lock
@@ -15,6 +16,7 @@ from kagkit.runs.inputs import find_inputs
 from kagkit.runs.material import cached_material, rows_key, sources_of, stage_sources
 from kagkit.runs.planner import Planner
 from kagkit.runs.record import Run, latest_run
+from kagkit.runs.selection import cached_selection, selecting_of, selection_key
 from kagkit.runs.starting import find_start
 from kagkit.runs.trials import all_studies, needed_tasks
 from kagkit.workspace.layout import Workspace
@@ -70,8 +72,12 @@ def _keys(workspace: Workspace, manifest: str) -> Iterator[str]:
         raise ManifestError(f"data {', '.join(lacking)} never pinned")
     name = experiment.name
     previous = latest_run(workspace, name, complete=True) or latest_run(workspace, name)
-    fed, start = find_inputs(workspace, experiment), find_start(workspace, experiment)
-    planner = Planner(workspace, experiment, material, parts, previous, fed, start)
+    inputs, start = find_inputs(workspace, experiment), find_start(workspace, experiment)
+    what = selecting_of(experiment, material, parts, inputs)
+    selection = cached_selection(workspace, what.rows, selection_key(workspace, experiment, what, inputs))
+    if experiment.manifest.rows and selection is None:
+        raise ManifestError(f"its rows are not chosen (`kagkit run {experiment.name} --dry-run` does it)")
+    planner = Planner(workspace, experiment, material, parts, previous, inputs, start, selection=selection)
     prepares = planner.prepares()
     yield from _whole(workspace, prepares)
     prepared = {str(planned.spec.part): planned.stored for planned in prepares if planned.stored}
@@ -148,11 +154,17 @@ def _named(workspace: Workspace, runs: dict[str, Run]) -> set[str]:
     """The runs that a package, the ledger, a manifest or a lock names, by name or by folder."""
     folders = {f"runs/{run.experiment}/{run.folder.name}": name for name, run in runs.items()}
     packages = {f"{run.experiment}-{run.number:03d}": name for name, run in runs.items()}
-    found = {name for folder, name in packages.items() if (workspace.submissions / folder).exists()}
-    texts = set(_texts(read_json_lines(workspace.leaderboard)))
+    found = {name for folder, name in packages.items() if any(_packages(workspace, folder))}
+    texts = {text.partition(":")[0] for text in _texts(read_json_lines(workspace.leaderboard))}
     for path in (*workspace.root.glob("[!.]*.yaml"), *workspace.root.glob("locks/*.yaml")):
         texts |= set(_texts(read_yaml(path, path.name).plain))
     return found | {text for text in texts if text in runs} | {folders[text] for text in texts & {*folders}}
+
+
+def _packages(workspace: Workspace, name: str) -> Iterator[Path]:
+    """What is packaged of a run: its first submission, and others with their names behind."""
+    yield from workspace.submissions.glob(name)
+    yield from workspace.submissions.glob(f"{name}-*")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -11,15 +11,18 @@ from kagkit.data import combining, contents
 from kagkit.data.predictions import Predictions
 from kagkit.data.rows import DataPaths, Part, RowRules, load
 from kagkit.foundation.component import import_function
-from kagkit.foundation.files import read_json, write_file, write_json
-from kagkit.metrics.scoring import Scorer, read_submission, to_sample_order
+from kagkit.foundation.files import read_json, write_json
+from kagkit.metrics.scoring import Scorer, read_submission
 from kagkit.runs.failing import guard
 from kagkit.runs.handing import Handing
+from kagkit.runs.inputs import TEST
 from kagkit.runs.interface import fit_rows, interface_from
 from kagkit.runs.opening import open_recipe
-from kagkit.runs.record import read_run
+from kagkit.runs.probes import probes_of
+from kagkit.runs.record import Run, read_run
 from kagkit.runs.spec import TaskSpec, read_spec
-from kagkit.runs.usable import RunFiles, read_files
+from kagkit.runs.usable import RunFiles, making_of, read_files
+from kagkit.runs.variants import write_submission
 from kagkit.runs.worker import STEPS
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.layout import Workspace
@@ -27,7 +30,7 @@ from kagkit.workspace.layout import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
-TOLD, PREDICTED, LINES = "told.json", "predicted.arrow", "submission.csv"
+TOLD, FED, PREDICTED, LINES = "told.json", "fed.json", f"{TEST}.arrow", "submission.csv"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Asked:
         files: The files and folders beside it, in the order competition.yaml names them.
         sample: The sample submission of the new rows; None where there is none.
         members: The folders of the predictions to join, in the order they are joined in.
+        variant: Which of the run's submissions to make of them; the first where empty.
     """
 
     run: str
@@ -47,6 +51,7 @@ class Asked:
     files: tuple[str, ...]
     sample: str | None
     members: tuple[str, ...]
+    variant: str = ""
 
 
 def write_asked(path: Path, asked: Asked) -> None:
@@ -88,8 +93,7 @@ def join(spec_path: str) -> int:
         spec_path: Names the job's folder, relative to the workspace.
 
     Returns:
-        0 when `predicted.arrow` is there, and its digests in `predicted.json`; 1 when not: `error.json`
-        says why.
+        0 when `test.arrow` is there, told in `fed.json` with its probes; 1 when not: `error.json` says why.
     """
     job = _Job(spec_path)
     return guard(job.join, job.root, job.folder, "joining the predictions")
@@ -124,11 +128,15 @@ class _Job:
     @property
     def part(self) -> Part:
         """What the new rows are taken for: test rows of the run's stage."""
-        return Part(f"stage{read_run(self.root / self.asked.run).data['stage']}", "test")
+        return Part(f"stage{self.run.data['stage']}", "test")
+
+    @cached_property
+    def run(self) -> Run:
+        return read_run(self.root / self.asked.run)
 
     @cached_property
     def files(self) -> RunFiles:
-        return read_files(read_run(self.root / self.asked.run))
+        return read_files(self.run)
 
     def take_rows(self) -> None:
         told, interface = self.files.competition.rows, interface_from(self.files.interface)
@@ -151,10 +159,22 @@ class _Job:
         how: Any = (
             import_function(self.root, manifest.combine) if ":" in manifest.combine else manifest.combine
         )
-        members = [Predictions.open(self.root / name / "out" / "test.arrow") for name in self.asked.members]
-        written = combining.combine(self.above / PREDICTED, members, how)
-        facts = {"sha256": written.sha256, "content_sha256": written.content_sha256}
-        write_json(self.above / "predicted.json", facts)
+        paths = [self.root / name / "out" / f"{TEST}.arrow" for name in self.asked.members]
+        members = [Predictions.open(path) for path in paths]
+        files = {TEST: combining.combine(self.above / PREDICTED, members, how)}
+        for name, probes in probes_of(paths).items():
+            path = self.above / f"{TEST}.{name}.arrow"
+            files[path.stem] = combining.combine(path, [Predictions.open(probe) for probe in probes], "mean")
+        place = self.above.relative_to(self.root)
+        told = {
+            name: {
+                "path": (place / f"{name}.arrow").as_posix(),
+                "sha256": written.sha256,
+                "content_sha256": written.content_sha256,
+            }
+            for name, written in files.items()
+        }
+        write_json(self.above / FED, told)
 
     def write_lines(self) -> None:
         competition, manifest = self.files.competition, self.files.manifest
@@ -162,12 +182,15 @@ class _Job:
         sample = read_submission(Path(self.asked.sample), key) if self.asked.sample else None
         interface = interface_from(self.files.interface)
         scorer = Scorer(
-            self.root, competition, manifest.submission, sample, interface.targets, told=interface.answers
+            self.root,
+            competition,
+            making_of(self.run, manifest, self.asked.variant),
+            sample,
+            interface.targets,
+            told=interface.answers,
         )
-        table = scorer.make(Predictions.open(self.above / PREDICTED), self.rows)
-        if sample is not None:
-            table = to_sample_order(table, sample, list(key))
-        write_file(self.above / LINES, table.to_csv(index=False, lineterminator="\n"))
+        predictions = Predictions.open(self.above / PREDICTED)
+        write_submission(self.above / LINES, scorer, predictions, self.rows)
 
     @property
     def rows(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from kagkit.runs.sizes import used_bytes
 from kagkit.runs.unfinished import experiment_of, list_unfinished, seconds_left
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import read_events, read_scores
+from kagkit.workspace.medals import newest_standings
 from kagkit.workspace.stage import Stage
 from kagkit.workspace.tally import count_submissions
 
@@ -30,7 +31,8 @@ def describe_workspace(
 
     Returns:
         `stage`; `deadlines` by time, each with `left` in seconds, negative once it is over; `submissions`
-        as `count_submissions` tells them; `best` run by `cv` and by `lb`; `tasks` that are not finished,
+        as `count_submissions` tells them; `best` run by `cv` and by `lb`; `standing` on the boards as
+        `newest_standings` tells it; `tasks` that are not finished,
         `older` where no present manifest has their recipe; `disk` in bytes; `problems` with records.
 
     Raises:
@@ -47,6 +49,7 @@ def describe_workspace(
         "deadlines": sorted(_deadlines(stages, now, zone), key=lambda told: str(told["utc"])),
         "submissions": count_submissions(read_events(workspace), now, zone),
         "best": {"cv": _best_cv(workspace, runs), "lb": _best_lb(workspace)},
+        "standing": newest_standings(workspace),
         "tasks": list(_tasks(workspace, now)),
         "disk": {
             "used": used_bytes([workspace.runs, workspace.submissions, workspace.cache]),

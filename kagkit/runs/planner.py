@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of
 from kagkit.runs.choices import Choice, Planned
-from kagkit.runs.inputs import OOF, TEST, Input
+from kagkit.runs.ingredients import arguments_of, fed_to, files_of
+from kagkit.runs.inputs import Input
 from kagkit.runs.judging import judging_facts
 from kagkit.runs.material import Material, stage_sources
 from kagkit.runs.origins import digest_files
 from kagkit.runs.presentation import describe_presentation
 from kagkit.runs.reasons import History
 from kagkit.runs.record import Run
+from kagkit.runs.selection import Selection
 from kagkit.runs.spec import Kind, TaskSpec, label_task
 from kagkit.runs.starting import Starting
 from kagkit.runs.store import Stored, find_task, key_of
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-
-SHORT_IN_SMOKE = ("epochs", "steps", "rounds")
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,10 @@ class Planner:
         material: Its rows and folds.
         versions: Digests of the parts of every source it uses: `{"stage1": {"train": …}}`.
         previous: Its latest run, to compare with.
-        inputs: The runs that feed it.
+        inputs: The runs that feed it, or that its rules on rows name.
         start: The run it goes on from.
         choice: What the command line chose.
+        selection: What its rules on rows came to; None where it has none.
     """
 
     workspace: Workspace
@@ -50,6 +50,7 @@ class Planner:
     inputs: tuple[Input, ...] = ()
     start: Starting | None = None
     choice: Choice = field(default_factory=Choice)
+    selection: Selection | None = None
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
@@ -83,7 +84,7 @@ class Planner:
         """The `prepare` tasks: one for each part, none where the recipe does not prepare."""
         if "prepare" not in self.experiment.recipe.functions:
             return []
-        return [self._plan(self._prepare(part)) for part in self.parts]
+        return [self._plan(self._prepare(part)) for part in self._parts]
 
     def trains(self, prepared: Mapping[str, Stored]) -> list[Planned]:
         """The `train` tasks of every seed and fold; a frozen one is done: it is that of stage 1."""
@@ -108,7 +109,7 @@ class Planner:
         """How many tasks the whole plan has."""
         keeps = self.experiment.keeps == "predictions"
         one = [1 + (0 if keeps else len(self._row_sets(fold))) for fold in self.fits]
-        prepares = len(self.parts) if "prepare" in self.experiment.recipe.functions else 0
+        prepares = len(self._parts) if "prepare" in self.experiment.recipe.functions else 0
         return prepares + len(self.seeds) * sum(one)
 
     def plan_key(self, done: Iterable[Stored]) -> str:
@@ -154,7 +155,8 @@ class Planner:
         return ("valid",) if fit == "both" else ("valid", "test")
 
     def _prepare(self, part: str) -> TaskSpec:
-        facts = {"rows": self.material.parts[part.partition("/")[2]]}
+        known = dict(zip(self.parts, self.material.parts.values(), strict=True))
+        facts = {"rows": (known | self._added)[part]}
         return self._spec("prepare", 0, None, facts, ("prepare",), part=part)
 
     def _train(self, seed: int, fold: int | None, prepared: Mapping[str, Stored]) -> TaskSpec:
@@ -165,6 +167,8 @@ class Planner:
             "rows to train on": tables.train,
             "rows to validate on": tables.valid,
         }
+        rows = self.selection.digest(fold) if self.selection else ""
+        facts |= {"rows": rows} if rows else {}
         processes = self.experiment.processes
         facts |= {"launch": [self.experiment.manifest.launch, processes]} if processes else {}
         row_sets: tuple[str, ...] = ()
@@ -174,13 +178,13 @@ class Planner:
             row_sets, names, parts = self._row_sets(fold), ("train", "predict"), self.parts
             facts["test rows"] = self.material.parts["test"] if "test" in row_sets else None
             facts["save.dtype"] = self.experiment.manifest.save.dtype
-        given = {part: prepared[part] for part in parts if part in prepared}
+        given = {part: prepared[part] for part in (*parts, *self._added) if part in prepared}
         more = {"row_sets": row_sets, "prepared": given, "processes": processes}
         if self.start is not None:
             stored = self.start.of(self.experiment.name, seed, fold)
             facts["start"], more["start"] = stored.record.content, stored.folder.name
         if self.experiment.recipe.asks_score:
-            making = more["making"] = self.experiment.manifest.submission
+            making = more["making"] = self.experiment.manifest.making
             facts |= judging_facts(
                 self.workspace.root, self.workspace.competition, making, self.material.targets
             )
@@ -220,14 +224,15 @@ class Planner:
         experiment = self.experiment
         manifest, recipe = experiment.manifest, experiment.recipe
         prepared: Mapping[str, Stored] = more.pop("prepared", {})
-        args = {name: self._arguments(name) for name in functions}
+        args = {name: arguments_of(experiment, name, smoke=self.workspace.smoke) for name in functions}
         ingredients: dict[str, Any] = {"kind": kind, "threads": manifest.resources.cpus}
         ingredients |= {"determinism": manifest.determinism} | facts
         ingredients |= {f"args.{key}": value for taken in args.values() for key, value in taken.items()}
         ingredients |= {f"prepared {part}": stored.record.content for part, stored in prepared.items()}
-        ingredients |= self._fed(kind, more.get("row_sets", ()))
+        ingredients |= fed_to(kind, more.get("row_sets", ()), self._handed)
         ingredients |= {f"asset {name}": self.declared[asset.path] for name, asset in manifest.assets.items()}
-        ingredients |= {f"data {source}": self._files(source) for source in manifest.data if source != "main"}
+        further = [source for source in manifest.data if source != "main"]
+        ingredients |= {f"data {source}": self._files(source) for source in further}
         for source in stage_sources(manifest.stage):
             if "files" in self.versions[source]:
                 name = "data files" if source == "stage1" else f"data files {source}"
@@ -249,8 +254,9 @@ class Planner:
             rows=self.material.key,
             fold_set=manifest.folds.set,
             prepared={part: stored.folder.name for part, stored in prepared.items()},
-            sources=tuple(source for source in manifest.data if source != "main"),
-            inputs={each.name: each.files for each in self.inputs if kind != "prepare"},
+            sources=tuple(further),
+            inputs={each.name: each.files for each in self._handed if kind != "prepare"},
+            selection=self.selection.name if self.selection else "",
             assets={name: asset.path for name, asset in manifest.assets.items()},
             declared=self.declared,
             threads=manifest.resources.cpus,
@@ -265,13 +271,18 @@ class Planner:
         )
         return self._keyed(spec)
 
-    def _fed(self, kind: Kind, row_sets: Sequence[str]) -> dict[str, Any]:
-        """What a task's inputs say: held-out predictions of training rows, predictions of test rows."""
-        if kind == "prepare":
-            return {}
-        wanted = [OOF] if kind == "train" or "valid" in row_sets else []
-        wanted += [TEST] if "test" in row_sets else []
-        return {f"inputs.{each.name}": [each.content(which) for which in wanted] for each in self.inputs}
+    @property
+    def _handed(self) -> list[Input]:
+        return [each for each in self.inputs if each.is_handed]
+
+    @property
+    def _added(self) -> dict[str, str]:
+        """The parts whose rows are trained on beside the folds' own."""
+        return self.selection.parts if self.selection else {}
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.parts, *self._added)))
 
     @cached_property
     def declared(self) -> dict[str, str]:
@@ -291,19 +302,7 @@ class Planner:
         return self._codes[functions]
 
     def _files(self, source: str) -> list[Any]:
-        """A source's files by content, and the order they are handed over in."""
-        names = [
-            PurePosixPath(path).name for path in self.workspace.competition.sources[source].get("files", ())
-        ]
-        return [self.versions[source]["files"], names]
-
-    def _arguments(self, name: str) -> dict[str, Any]:
-        """A function's arguments; those that say how long to train are 1 in a smoke run."""
-        recipe = self.experiment.recipe
-        args = recipe.arguments(name, self.experiment.manifest.args)
-        if self.workspace.smoke and name in recipe.functions:
-            args |= {word: 1 for word in SHORT_IN_SMOKE if word in recipe.functions[name].keywords}
-        return args
+        return files_of(self.workspace.competition, self.versions, source)
 
     def _keyed(self, spec: TaskSpec) -> TaskSpec:
         """The spec with its key; where code is accepted, a finished task of the older code stands for it.

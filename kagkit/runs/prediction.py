@@ -19,8 +19,7 @@ from kagkit.foundation.files import digest_of, held, read_json
 from kagkit.runs.bench import POLL_SECONDS, ending_of, find_width, libraries_of
 from kagkit.runs.events import Noted
 from kagkit.runs.failing import join_failures, reason_of, scrub_log
-from kagkit.runs.inputs import TEST
-from kagkit.runs.newrows import LINES, PREDICTED, TOLD, Asked, write_asked
+from kagkit.runs.newrows import FED, LINES, TOLD, Asked, write_asked
 from kagkit.runs.presence import at_work
 from kagkit.runs.spec import TaskSpec, write_spec
 from kagkit.runs.store import lock_of
@@ -120,7 +119,7 @@ def predict_new(usable: Usable, data: NewData) -> Iterator[Noted | Predicted]:
         SubmissionError: The rows are not those of the sample submission beside them.
     """
     began = time.monotonic()
-    place = digest_of([usable.run.data["plan_key"], str(data.test)])
+    place = digest_of([usable.run.data["plan_key"], usable.variant, str(data.test)])
     work = usable.workspace.work / f"predict-{place[:32]}"
     lineage = usable.lineage()
     files = {name: find_data(each, data.folder) for name, each in lineage.items()}
@@ -224,11 +223,8 @@ class _Drive:
     @property
     def _fed(self) -> dict[str, dict[str, dict[str, str]]]:
         """What the runs that feed it predicted, as a task's spec tells it."""
-        places = {name: _place_of(self._all, each) for name, each in self._usable.inputs.items()}
-        return {
-            name: {TEST: {"path": self._told(place / PREDICTED)} | read_json(place / "predicted.json")}
-            for name, place in places.items()
-        }
+        inputs = self._usable.inputs.items()
+        return {name: read_json(_place_of(self._all, each) / FED) for name, each in inputs}
 
     @property
     def _prepares(self) -> bool:
@@ -242,6 +238,7 @@ class _Drive:
             tuple(map(str, data.files)),
             str(data.sample) if data.sample else None,
             tuple(self._told(self._folder(spec.label)) for spec in specs if spec.kind == "predict"),
+            self._usable.variant,
         )
         write_asked(self._work / "asked.json", asked)
         for spec in specs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.component import function_code
@@ -16,7 +17,7 @@ def describe_presentation(planner: Planner) -> dict[str, Any]:
     root, competition = planner.workspace.root, planner.workspace.competition
     manifest = planner.experiment.manifest
     metric, stage = competition.metric, competition.stages[str(manifest.stage)]
-    references = [manifest.submission.make, metric.score, metric.solution]
+    references = [*manifest.makes, metric.score, metric.solution]
     references += [manifest.combine] if ":" in manifest.combine else []
     told = {
         "experiment": planner.experiment.name,
@@ -25,7 +26,7 @@ def describe_presentation(planner: Planner) -> dict[str, Any]:
         "fit": manifest.fit,
         "complete": planner.complete,
         "combine": manifest.combine,
-        "make": [manifest.submission.make, manifest.submission.args],
+        "make": manifest.told_variants,
         "metric": [metric.score, metric.args, metric.solution, metric.cv, metric.greater_is_better],
         "code": {reference: function_code(root, reference) for reference in references if reference},
         "declared": [planner.declared[file] for file in manifest.code],
@@ -35,4 +36,5 @@ def describe_presentation(planner: Planner) -> dict[str, Any]:
         "accepted": planner.accepted,
         "inputs": [[each.name, each.plan_key] for each in planner.inputs],
     }
+    told |= {"rows": asdict(manifest.rows)} if planner.selection else {}
     return told | ({"start": planner.start.run.data["plan_key"]} if planner.start else {})

@@ -14,11 +14,27 @@ from kagkit.runs.store import Kept, verify_files
 from kagkit.workspace.layout import Workspace
 
 RECORD = "record.json"
+SUBMISSION = "submission.csv"
 FORMAT = 1
 FOLDER = re.compile(r"(\d{3,})-([0-9a-f]{8})$")
 # Written beside the record and not part of what must come out the same.
 EVENTS = "events.jsonl"
 BESIDE = (RECORD, EVENTS)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A file that a run wrote to be submitted.
+
+    Attributes:
+        variant: The name that tells it from the run's first one; empty for the first.
+        file: Its name in the run's folder.
+        told: What the record says of it: `name`, `sha256`, `rows`, `cv`, `cv_std`, `args`, `fit`.
+    """
+
+    variant: str
+    file: str
+    told: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,9 +64,50 @@ class Run:
         return bool(self.data["complete"])
 
     @property
+    def imported(self) -> bool:
+        """Whether it was made elsewhere: it is compared, blended and packaged, and never run here."""
+        return "imported" in self.data
+
+    @property
+    def author(self) -> str:
+        """Who made it, where it was imported and that was said."""
+        return str(self.data["imported"]["author"]) if self.imported else ""
+
+    @property
     def files(self) -> tuple[Kept, ...]:
         """The files the record vouches for."""
         return tuple(Kept(**kept) for kept in self.data["files"])
+
+    @property
+    def submissions(self) -> tuple[Submission, ...]:
+        """The submissions it wrote, the one that goes with its CV first; none without test predictions."""
+        if self.data["submission"] is None:
+            return ()
+        facts = {"name": "", "file": SUBMISSION, "cv": self.data["cv"], "cv_std": self.data["cv_std"]}
+        listed = self.data.get("submissions") or [facts | self.data["submission"]]  # of an older kagkit
+        return tuple(
+            Submission(told["name"] if place else "", told["file"], told) for place, told in enumerate(listed)
+        )
+
+
+def find_submission(run: Run, variant: str = "") -> Submission:
+    """A run's first submission, or that of a variant.
+
+    Raises:
+        ManifestError: It wrote none, or has no such variant.
+    """
+    written = run.submissions
+    if not written:
+        hint = f"kagkit run {run.experiment}"
+        raise ManifestError(
+            f"{run.name} has no submission", [Problem(run.name, "it predicted no test rows", hint=hint)]
+        )
+    found = [one for one in written if variant in (one.variant, one.told["name"])]
+    if not found:
+        names = [one.told["name"] for one in written if one.told["name"]]
+        hint = did_you_mean(variant, names) if names else "its manifest has one submission, without a name"
+        raise ManifestError(f"{run.name} has no such submission", [Problem("--variant", variant, hint=hint)])
+    return found[0]
 
 
 def read_run(folder: Path) -> Run:
@@ -185,6 +242,20 @@ def _no_run(workspace: Workspace, reference: str, name: str) -> ManifestError:
     else:
         hint = did_you_mean(name, known) if known else "kagkit run EXP makes one"
     return ManifestError(f"{reference}: no such run", [Problem(reference, "no complete run", hint=hint)])
+
+
+def refuse_imported(workspace: Workspace, experiment: str) -> None:
+    """Stop where a name is that of a run which was made elsewhere: there is nothing here to make it of.
+
+    Raises:
+        ManifestError: It is.
+    """
+    run = latest_run(workspace, experiment.removesuffix(".yaml"))
+    if run is not None and run.imported:
+        hint = "name it in `inputs:` of a manifest, or see it with: kagkit compare"
+        raise ManifestError(
+            f"{run.name} was imported, and is never run", [Problem(run.name, "made elsewhere", hint=hint)]
+        )
 
 
 def answers_plan(run: Run, plan_key: str) -> bool:

@@ -13,7 +13,7 @@ from kagkit.runs.choices import Choice, RunOptions
 from kagkit.runs.deviations import KINDS, Attempt, Compared, compare_attempts, first_difference, labels_of
 from kagkit.runs.events import Event, RunEnd
 from kagkit.runs.presence import at_work
-from kagkit.runs.record import Run
+from kagkit.runs.record import Run, refuse_imported
 from kagkit.runs.runner import run_experiment
 from kagkit.runs.shadow import TAKEN, Level, raise_shadow, shadow_folder
 from kagkit.runs.store import lock_of
@@ -79,9 +79,11 @@ def reproduce_run(
 
     Raises:
         ReproductionError: The run is damaged, or what it needs is gone.
+        ManifestError: The run was imported.
         DataError: The data are not those of the run.
         RunError: A task failed.
     """
+    refuse_imported(workspace, run.experiment)
     with at_work(workspace), held(lock_of(shadow_folder(workspace, run, level))):
         shadow = raise_shadow(workspace, run, level)
         again = None

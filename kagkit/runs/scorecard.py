@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from kagkit.data.predictions import Predictions, Written
 from kagkit.foundation.component import import_function
 from kagkit.foundation.errors import KagkitError
 from kagkit.metrics.scoring import Scorer
+from kagkit.runs.probes import probes_of
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,38 @@ class Scorecard:
             how = import_function(self.scorer.root, how)
         return combining.combine(path, [Predictions.open(member) for member in members], how)
 
+    def put_probes_together(
+        self, folder: Path, held_out: Sequence[FoldFile], tests: Sequence[Path]
+    ) -> dict[str, dict[str, Written]]:
+        """Write what tasks measured, as `<name>-oof.arrow` and `<name>-test.arrow`; by name and row set."""
+        plain = replace(self, combine="mean")
+        found: dict[str, dict[str, Written]] = {}
+        for name, files in probes_of([one.path for one in held_out]).items():
+            own = [replace(one, path=path) for one, path in zip(held_out, files, strict=True)]
+            found[name] = {"oof": plain.put_together(folder / f"{name}-oof.arrow", own)}
+        for name, files in probes_of(tests).items():
+            found.setdefault(name, {})["test"] = plain.combined(folder / f"{name}-test.arrow", files)
+        return found
+
     def cv(self, scores: Sequence[dict[str, Any]], oof: Path) -> float:
         """The CV: the metric on the OOF, or the mean of the folds where competition.yaml says so."""
         if self.scorer.competition.metric.cv == "fold_mean":
             return statistics.fmean(float(score["score"]) for score in scores)
         return self._score(Predictions.open(oof))
 
-    def _score(self, predicted: Predictions) -> float:
+    def cv_without(self, left_out: pd.Index[Any], held_out: Sequence[FoldFile], oof: Path) -> float | None:
+        """What the CV would be without some rows; None where the metric is not defined on the others."""
+        members = (
+            [one.path for one in held_out] if self.scorer.competition.metric.cv == "fold_mean" else [oof]
+        )
+        try:
+            return statistics.fmean(self._score(Predictions.open(path), left_out) for path in members)
+        except KagkitError:
+            return None
+
+    def _score(self, predicted: Predictions, left_out: pd.Index[Any] | None = None) -> float:
         scorer, labelled = self.scorer, self.labelled
         held_out = labelled.loc[folds.is_in(labelled.index, predicted.keys)]
+        if left_out is not None:
+            held_out = held_out[~folds.is_in(held_out.index, left_out)]
         return scorer.score(scorer.solution(held_out), scorer.make(predicted, held_out))

@@ -10,9 +10,11 @@ from typing import Literal
 from kagkit.data.versions import Locked, read_listing, read_lock, write_listing, write_lock
 from kagkit.foundation.errors import Problem, ReproductionError
 from kagkit.foundation.files import link_or_copy, read_json, write_json
+from kagkit.runs.inputs import ROWS
 from kagkit.runs.material import scheme_of
 from kagkit.runs.pinning import fold_table_then
 from kagkit.runs.record import Run, find_run, verify_run
+from kagkit.runs.selection import tasks_on_test
 from kagkit.runs.starting import START
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.runs.usable import competition_of, manifest_of
@@ -154,19 +156,44 @@ def _copy_folds(workspace: Workspace, shadow: Workspace, run: Run) -> None:
 def _link_parents(workspace: Workspace, shadow: Workspace, run: Run) -> None:
     """The runs that fed it, as they are recorded."""
     problems = []
+    labelling = {f"{ROWS}{extra.labels}" for extra in manifest_of(run).rows.extra}
     for parent in run.data["parents"]:
         fed = find_run(workspace, parent["run"])
         problems += verify_run(fed)
         if fed.data["plan_key"] != parent["plan_key"]:
             problems.append(Problem(fed.name, "another run than the one that fed it", hint="bring that back"))
-        else:
-            shutil.copytree(fed.folder, shadow.runs / fed.experiment / fed.folder.name, copy_function=_link)
-            for task in fed.data["tasks"] if parent["input"] == START else ():
-                weights, place = workspace.tasks / task["folder"], shadow.tasks / task["folder"]
-                if task["kind"] == "train" and not place.exists():
-                    shutil.copytree(weights, place, copy_function=_link)
+            continue
+        target = shadow.runs / fed.experiment / fed.folder.name
+        shutil.copytree(fed.folder, target, copy_function=_link, dirs_exist_ok=True)
+        # An imported run has its folds in its own folder, where they are known.
+        if not fed.imported and not shadow.fold_file(fed.data["fold_set"]["name"]).exists():
+            _copy_folds(workspace, shadow, fed)
+        if parent["input"] in labelling:
+            problems += _link_labels(workspace, shadow, fed)
+        if parent["input"] == START:
+            _link_weights(workspace, shadow, fed)
     if problems:
         raise ReproductionError(f"what fed {run.name} is not as it was recorded", problems)
+
+
+def _link_labels(workspace: Workspace, shadow: Workspace, run: Run) -> list[Problem]:
+    """The tasks whose test predictions became labels; those that are gone, as problems."""
+    problems = []
+    for task in (task for tasks in tasks_on_test(run).values() for task in tasks):
+        source, target = workspace.tasks / task["folder"], shadow.tasks / task["folder"]
+        if not source.is_dir():
+            problems.append(Problem(f"runs/.tasks/{task['folder']}", f"gone: {task['label']} of {run.name}"))
+        elif not target.exists():
+            shutil.copytree(source, target, copy_function=_link)
+    return problems
+
+
+def _link_weights(workspace: Workspace, shadow: Workspace, run: Run) -> None:
+    """The weights of the run it goes on from, where they are not there already."""
+    for task in run.data["tasks"]:
+        place = shadow.tasks / task["folder"]
+        if task["kind"] == "train" and not place.exists():
+            shutil.copytree(workspace.tasks / task["folder"], place, copy_function=_link)
 
 
 def _link(source: str, target: str) -> None:

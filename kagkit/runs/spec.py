@@ -38,6 +38,7 @@ class TaskSpec:
         stage: The stage.
         sources: Further data sources the recipe may read.
         inputs: Predictions of other runs, by name and row set: path, and sha256 of the file.
+        selection: The name of what rules on rows came to; empty where there are none.
         assets: Paths of assets, by name.
         declared: sha256 of the files that `code:` and `assets:` name, by path, when the plan was made.
         threads: Threads of the task.
@@ -73,6 +74,7 @@ class TaskSpec:
     sources: tuple[str, ...] = ()
     inputs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     assets: dict[str, str] = field(default_factory=dict)
+    selection: str = ""
     declared: dict[str, str] = field(default_factory=dict)
     threads: int = 1
     determinism: str = "exact"

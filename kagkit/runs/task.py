@@ -112,6 +112,39 @@ class Task:
             return judge.score(table, rows.index)
         return judge.score(predictions, rows.index)
 
+    @property
+    def row_weights(self) -> pd.Series[float]:
+        """What each row to train on counts, by key: 1.0, or the weight of further ones. Only in `train`."""
+        return self._row_origins["weight"]
+
+    @property
+    def row_parts(self) -> pd.Series[str]:
+        """The part of each row to train on, by key: `stage1/train`, or what it was added from. In `train`."""
+        return self._row_origins["part"]
+
+    @cached_property
+    def _row_origins(self) -> pd.DataFrame:
+        return self._get_rows("origins")
+
+    def probe(self, name: str, values: pd.DataFrame | pd.Series[Any] | tuple[Any, Any]) -> None:
+        """Keep numbers or arrays of the rows that `predict` is given, beside the predictions. Only there.
+
+        They are averaged over folds and seeds as predictions are, and read by runs that this one feeds:
+        `task.inputs["clf"].probe(name)`. Where `predict` yields chunks it may measure each of them.
+
+        Args:
+            name: Letters, digits and `_`.
+            values: By key: a table, a Series, or `(keys, values)` with an array (n, ...).
+
+        Raises:
+            RunError: A name or values that cannot be kept.
+        """
+        take: Callable[[str, Any], None] | None = self.__dict__.get("take_probe")
+        if take is None:
+            problem = Problem("task.probe", "not in predict", "what predict measures of its rows")
+            raise RunError("there are no rows to measure", [problem])
+        take(name, values)
+
     def log(self, *, step: int | None = None, **values: float) -> None:
         """Record numbers of this task, such as `task.log(step=3, valid_loss=0.41)`.
 

@@ -145,8 +145,8 @@ class TrialDrive:
         return ScoringSpec(
             rows=material.key,
             fold_set=manifest.folds.set,
-            make=manifest.submission.make,
-            args=manifest.submission.args,
+            make=manifest.making.make,
+            args=manifest.making.args,
             combine=manifest.combine,
             folds=tuple(parts),
             known=self._trial.folds,

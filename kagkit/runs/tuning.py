@@ -16,6 +16,7 @@ from kagkit.foundation.errors import KagkitError, ManifestError, Problem, RunErr
 from kagkit.foundation.files import digest_of, held
 from kagkit.runs.bench import Bench
 from kagkit.runs.events import Event, Noted
+from kagkit.runs.inputs import Input, find_inputs
 from kagkit.runs.material import Material, sources_of
 from kagkit.runs.origins import digest_files, read_origins, refuse_changed
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
@@ -23,7 +24,8 @@ from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
 from kagkit.runs.presentation import describe_presentation
 from kagkit.runs.record import latest_run
-from kagkit.runs.runner import ready_material
+from kagkit.runs.runner import ready_material, ready_selection
+from kagkit.runs.selection import Selection, selecting_of
 from kagkit.runs.suggestion import refuse_without_optuna, suggest
 from kagkit.runs.trials import (
     FAILED,
@@ -126,10 +128,14 @@ def tune_experiment(workspace: Workspace, name: str, options: TuneOptions) -> It
         previous = latest_run(workspace, experiment.name)
         if previous is not None:
             refuse_moved_folds(workspace, previous, experiment.manifest.folds.set)
-        study = Study(folder / _key(workspace, experiment, material, pins)[:KEY_LENGTH])
+        inputs = find_inputs(workspace, experiment)
+        what = selecting_of(experiment, material, pins.parts, inputs)
+        selection = yield from ready_selection(workspace, experiment, what, inputs, bench)
+        given = _Given(material, pins, origins, inputs, selection)
+        study = Study(folder / _key(workspace, experiment, given)[:KEY_LENGTH])
         metric = asdict(workspace.competition.metric)
         study.begin({"experiment": experiment.name, "key": study.folder.name, "metric": metric})
-        searching = _Searching(workspace, experiment, search, study, _Given(material, pins, origins))
+        searching = _Searching(workspace, experiment, search, study, given)
         yield from searching.run(bench, began)
         yield end_of_search(workspace, experiment, study, options.name, began)
 
@@ -161,10 +167,10 @@ def _search_of(experiment: Experiment) -> Search:
     return search
 
 
-def _key(workspace: Workspace, experiment: Experiment, material: Material, pins: Pins) -> str:
+def _key(workspace: Workspace, experiment: Experiment, given: _Given) -> str:
     """What makes trials comparable: all that decides a score beside what is searched."""
     manifest, recipe = asdict(experiment.manifest), experiment.recipe
-    planner = Planner(workspace, experiment, material, pins.parts, None)
+    planner = given.planner(workspace, experiment)
     assets = [asset.path for asset in experiment.manifest.assets.values()]
     return digest_of(
         {
@@ -172,8 +178,9 @@ def _key(workspace: Workspace, experiment: Experiment, material: Material, pins:
             "presentation": describe_presentation(planner),
             "code": recipe.code(*recipe.functions),
             "assets": digest_files(workspace.root, assets),
-            "folds": {name: asdict(fold) for name, fold in material.folds.items()},
+            "folds": {name: asdict(fold) for name, fold in given.material.folds.items()},
         }
+        | ({"rows": given.selection.digests} if given.selection else {})
     )
 
 
@@ -184,6 +191,15 @@ class _Given:
     material: Material
     pins: Pins
     origins: dict[str, str]
+    inputs: tuple[Input, ...]
+    selection: Selection | None
+
+    def planner(self, workspace: Workspace, experiment: Experiment) -> Planner:
+        """Plans an experiment of these data."""
+        parts = self.pins.parts
+        return Planner(
+            workspace, experiment, self.material, parts, None, self.inputs, selection=self.selection
+        )
 
 
 class _Searching:
@@ -256,7 +272,7 @@ class _Searching:
         values: Mapping[str, Any] = {} if trial.is_first else trial.args
         experiment = with_values(self._experiment, values)
         given, workspace = self._given, self._workspace
-        planner = Planner(workspace, experiment, given.material, given.pins.parts, None)
+        planner = given.planner(workspace, experiment)
         trials = self._study.trials()
         stops = partial(may_stop, trials=trials[: trial.number - 1], greater=self._greater)
         # Where nothing is trained for a trial, nothing is saved by ending it early.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +14,13 @@ from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.ancestry import trace_runs
-from kagkit.runs.record import Run, find_run
+from kagkit.runs.record import Run, find_run, find_submission
 from kagkit.runs.store import verify_files
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE, Competition
 from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.manifest import Manifest
+from kagkit.workspace.manifest import Making, Manifest
 from kagkit.workspace.shipped import VERSION, list_shipped
 
 LOCK = ".lock.yaml"
@@ -63,6 +63,7 @@ class Usable:
         members: What predicts, by seed and fold.
         inputs: The runs whose predictions of the new rows feed it, by name.
         accepted: Files whose code changed since, and was accepted.
+        variant: Which of its submissions is made of new rows; the first where empty.
     """
 
     workspace: Workspace
@@ -72,6 +73,7 @@ class Usable:
     members: tuple[Member, ...]
     inputs: Mapping[str, Usable]
     accepted: tuple[str, ...]
+    variant: str = ""
 
     def lineage(self) -> dict[str, Usable]:
         """The run with all that feed it, by name, each after those that feed it."""
@@ -114,6 +116,17 @@ def manifest_of(run: Run) -> Manifest:
     return _read(Manifest, run, MANIFEST)
 
 
+def making_of(run: Run, manifest: Manifest, variant: str = "") -> Making:
+    """How the run's predictions become a submission, by the arguments that were found when it was made.
+
+    Raises:
+        ManifestError: It has no such variant.
+    """
+    told = find_submission(run, variant).told
+    making = manifest.variants[told["name"]]
+    return replace(making, args=told.get("args", making.args))
+
+
 def competition_of(run: Run) -> Competition:
     """competition.yaml as it was run; the data it names need not be there.
 
@@ -150,23 +163,26 @@ def find_locked(workspace: Workspace, reference: str) -> Run:
     return run
 
 
-def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Usable:
+def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = (), variant: str = "") -> Usable:
     """A run, proved to be usable for new rows.
 
     Args:
         workspace: The workspace.
         run: The run.
         accepted: Files whose changed code is used all the same.
+        variant: Which of its submissions to make; the first where empty.
 
     Raises:
         ManifestError: The run, or one that feeds it, is partial, kept predictions alone, or predicted no
-            test rows.
+            test rows; or the run has no such variant.
         ReproductionError: Weights or copies of sources are damaged; an asset is another one.
         DataError: A further source is of another version, or was never pinned here.
         RunError: The code that is there is not the code the run recorded.
     """
     runs = trace_runs(workspace, run)
+    variant = find_submission(run, variant).variant
     _refuse_unable(run, runs.values())
+    variant = find_submission(run, variant).variant
     damage = [problem for each in runs.values() for problem in _damage(each)]
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
@@ -183,7 +199,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = ()) -> Us
         inputs = {parent["input"]: opened[parent["run"]] for parent in each.data["parents"]}
         told = files[name].competition, experiment, members, inputs, tuple(accepted)
         opened[name] = Usable(workspace, each, *told)
-    return opened[run.name]
+    return replace(opened[run.name], variant=variant)
 
 
 def _refuse_unable(run: Run, runs: Iterable[Run]) -> None:
@@ -191,7 +207,9 @@ def _refuse_unable(run: Run, runs: Iterable[Run]) -> None:
     problems = []
     for each in runs:
         data, found, hint = each.data, "", f"kagkit run {each.experiment}"
-        if not each.complete:
+        if each.imported:
+            found, hint = "imported: its code is never run here", "ask who made it for these rows"
+        elif not each.complete:
             found = "a partial run"
         elif data["keeps"] == "predictions":
             found = "it kept its predictions and no weights"
@@ -279,7 +297,7 @@ def _code(root: Path, files: RunFiles) -> dict[str, str]:
     shipped = manifest.recipe in list_shipped()
     if manifest.command is not None or shipped or (root / manifest.recipe).is_file():
         found |= read_stated(root, manifest).code(*CALLED)
-    references = [competition.rows.load, manifest.submission.make]
+    references = [competition.rows.load, *manifest.makes]
     references += [manifest.combine] if ":" in manifest.combine else []
     for reference in references:
         if reference and local_file(root, split_reference(reference)[0]):

@@ -199,15 +199,19 @@ def _predict(recipe: Any, spec: TaskSpec, handing: Handing) -> dict[str, str]:
 
 def _predict_sets(recipe: Any, spec: TaskSpec, handing: Handing, model: Any) -> dict[str, str]:
     from kagkit.data import predictions
+    from kagkit.runs import probes
 
-    contents = {}
+    contents: dict[str, str] = {}
+    names = handing.competition.rows.key
     for row_set in spec.row_sets:
         rows = handing.predict_rows(row_set)
-        output = recipe.predict(handing.predict_task(row_set), model, rows.copy(), **spec.args["predict"])
         path = handing.work / "out" / f"{row_set}.arrow"
-        names = handing.competition.rows.key
-        written = predictions.write(path, output, rows.index, key_names=names, dtype=spec.dtype)
-        contents[path.name] = written.content_sha256
+        with probes.collect(path.parent, row_set, rows.index, names) as collected:
+            task = handing.predict_task(row_set, collected.take)
+            output = recipe.predict(task, model, rows.copy(), **spec.args["predict"])
+            # What predict yields chunk by chunk it measures chunk by chunk, too.
+            written = predictions.write(path, output, rows.index, key_names=names, dtype=spec.dtype)
+        contents |= {path.name: written.content_sha256} | collected.contents()
     return contents
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kagkit.foundation.component import check_function
+from kagkit.foundation.component import check_function, find_function
 from kagkit.foundation.errors import ManifestError, Problem, Where, counted, did_you_mean
 from kagkit.foundation.schema import read_what_fits
+from kagkit.foundation.sources import REQUIRED
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.workspace.commands import CommandRecipe, command_problems
 from kagkit.workspace.competition import (
@@ -19,11 +20,15 @@ from kagkit.workspace.competition import (
     refuse_other_formats,
 )
 from kagkit.workspace.lineage import input_problems, reference_problems
-from kagkit.workspace.manifest import MEMORY, Manifest, Resources, SomeFolds
+from kagkit.workspace.manifest import MEMORY, Making, Manifest, Resources, SomeFolds
 from kagkit.workspace.paths import path_problems
 from kagkit.workspace.recipe import Recipe, recipe_problems
+from kagkit.workspace.rowrules import row_problems
 from kagkit.workspace.search import search_problems
 from kagkit.workspace.shipped import ShippedRecipe, find_recipe, list_shipped
+
+# It stands in names of files: submission-lb.csv.
+VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def read_experiment(root: Path, path: Path, competition: Competition) -> Experim
         recipe, more = _read_work(root, manifest, where, competition)
         problems += more
         problems += search_problems(root, manifest, recipe, where) if recipe is not None else []
+        problems += _weight_problems(root, manifest, recipe, where) if recipe is not None else []
     if manifest is None or recipe is None or problems:
         raise ManifestError(f"{name}: {counted(len(problems), 'problem')}", problems)
     return Experiment(path.stem, path, manifest, recipe)
@@ -141,8 +147,8 @@ def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe |
     place = where("recipe")
     problems = list(path_problems(root, manifest.recipe, place)) if manifest.recipe.endswith(".py") else []
     if not manifest.recipe.endswith(".py") and manifest.recipe not in list_shipped():
-        expected = f"a .py file beside the manifest, or one of {', '.join(list_shipped())}"
-        hint = did_you_mean(manifest.recipe, list_shipped())
+        hint = did_you_mean(manifest.recipe, [*(path.name for path in root.glob("*.py")), *list_shipped()])
+        expected = "a .py file beside the manifest"
         problems = [Problem(place, f"recipe: {manifest.recipe}", expected, hint)]
     if problems:
         return None, problems
@@ -195,6 +201,8 @@ def _problems(root: Path, manifest: Manifest, where: Where, competition: Competi
         yield from path_problems(root, file, where("code"))
     yield from input_problems(root, manifest.inputs, where)
     yield from _stage_problems(root, manifest, where, competition)
+    yield from row_problems(root, manifest.rows, competition, manifest.data, where)
+    yield from _extra_problems(manifest, where)
     yield from _resource_problems(manifest.resources, where("resources"))
     yield from _function_problems(root, manifest, where)
 
@@ -216,6 +224,30 @@ def _stage_problems(
         yield Problem(where("frozen"), "frozen, and no start", hint=hint)
 
 
+def _extra_problems(manifest: Manifest, where: Where) -> Iterator[Problem]:
+    """What in the rest of a manifest does not go with further rows."""
+    extra, place = manifest.rows.extra, where("rows.extra")
+    if extra and manifest.inputs:
+        found = f"rows.extra beside inputs: nobody held these rows out for {', '.join(manifest.inputs)}"
+        yield Problem(place, found, hint="leave one of the two out")
+
+
+def _weight_problems(
+    root: Path, manifest: Manifest, recipe: Recipe | CommandRecipe, where: Where
+) -> Iterator[Problem]:
+    """A weight of further rows that no code asks for, so that they would count like any other."""
+    weights = [f"{rule.weight:g}" for rule in manifest.rows.extra if rule.weight != 1]
+    asks = manifest.command is None and any(
+        "row_weights" in (root / file).read_text(encoding="utf-8") for file in recipe.imports.local
+    )
+    if weights and not asks:
+        hint = "have train use task.row_weights, or leave weight out"
+        if manifest.command is not None:
+            hint = "leave weight out, or write a recipe: it has task.row_weights"
+        found = f"rows.extra: weight {', '.join(weights)}, which {recipe.name} does not ask for"
+        yield Problem(where("rows.extra"), found, hint=hint)
+
+
 def _resource_problems(resources: Resources, where: str) -> Iterator[Problem]:
     if resources.cpus < 1 or resources.gpus < 0:
         yield Problem(where, f"resources: cpus {resources.cpus}, gpus {resources.gpus}", "cpus ≥ 1, gpus ≥ 0")
@@ -231,12 +263,40 @@ def _function_problems(root: Path, manifest: Manifest, where: Where) -> Iterator
             yield Problem(
                 where("combine"), f"combine: {manifest.combine}", "mean, rank_mean or module:function"
             )
-    make = manifest.submission.make
-    if make is None:
-        if manifest.submission.args:
-            yield Problem(where("submission.args"), "submission.args without submission.make")
+    if manifest.submissions and manifest.submission != Making():
+        hint = "move it below submissions, under a name of its own"
+        yield Problem(where("submissions"), "submissions beside submission", "one of the two", hint)
+    for name, making in manifest.variants.items():
+        key = f"submissions.{name}" if name else "submission"
+        if name and not VARIANT.fullmatch(name):
+            yield Problem(where(key), f"submissions: {name}", "a short name of letters and digits")
+        if making.fit_args and manifest.fit == "full":
+            found = f"{key}.fit_args, and fit: full has no out-of-fold predictions"
+            yield Problem(where(f"{key}.fit_args"), found, hint="fit: folds, or both")
+        yield from _making_problems(root, making, key, where)
+
+
+def _making_problems(root: Path, making: Making, key: str, where: Where) -> Iterator[Problem]:
+    if making.make is None:
+        given = [name for name in ("args", "fit_args") if getattr(making, name)]
+        for name in given:
+            yield Problem(where(f"{key}.{name}"), f"{key}.{name} without {key}.make")
         return
-    problems = check_function(root, make, where("submission.make"))
+    problems = check_function(root, making.make, where(f"{key}.make"))
     yield from problems
     if not problems:
-        yield from argument_problems(root, make, manifest.submission.args, where("submission.args"))
+        yield from argument_problems(root, making.make, making.args, where(f"{key}.args"))
+        names = dict.fromkeys(making.fit_args)
+        yield from argument_problems(root, making.make, names, where(f"{key}.fit_args"))
+        yield from _start_problems(root, making, key, where)
+
+
+def _start_problems(root: Path, making: Making, key: str, where: Where) -> Iterator[Problem]:
+    """Arguments to be found that have nothing to start from, neither here nor in the source."""
+    function = find_function(root, str(making.make))
+    for name in making.fit_args:
+        argument = function.keywords.get(name) if function is not None else None
+        # A default that is no literal is known once the function is called.
+        if name not in making.args and argument is not None and argument.default is REQUIRED:
+            hint = f"write where to start: {key}: {{args: {{{name}: …}}}}"
+            yield Problem(where(f"{key}.fit_args"), f"{key}.fit_args: {name} has no start", hint=hint)

@@ -33,12 +33,17 @@ class Scores:
     private: float | None = None
 
 
+def scored_name(run: str, variant: str = "") -> str:
+    """What scores are noted under: `exp001/3`, or `exp001/3:lb` for another than its first submission."""
+    return f"{run}:{variant}" if variant else run
+
+
 def add_scores(workspace: Workspace, run: str, scores: Scores) -> dict[str, Any]:
     """Append the host's scores of a run.
 
     Args:
         workspace: The workspace.
-        run: The run: `exp001/3`.
+        run: The run: `exp001/3`; or what `scored_name` makes of it.
         scores: Public and private score; a None leaves what was told before.
 
     Returns:

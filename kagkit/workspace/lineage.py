@@ -57,7 +57,7 @@ def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
     while todo:
         name = todo.pop()
         if name not in feeds:
-            feeds[name] = [reference for reference in _inputs(root, name).values() if "/" not in reference]
+            feeds[name] = [each for each in read_inputs(root, name).values() if "/" not in each]
             todo += feeds[name]
     try:
         order = tuple(graphlib.TopologicalSorter(feeds).static_order())
@@ -68,8 +68,19 @@ def order_upstream(root: Path, experiment: str) -> tuple[str, ...]:
     return order[:-1]
 
 
-def _inputs(root: Path, experiment: str) -> dict[str, str]:
+def read_inputs(root: Path, experiment: str) -> dict[str, str]:
+    """What feeds an experiment by name, and what its rules on rows name: `{"clf": …, "rows.exp003": …}`.
+
+    Whether the manifest is sound, its own reader says.
+    """
     path = root / f"{experiment}.yaml"
     told = read_yaml(path, path.name).plain if path.is_file() else {}
-    inputs = told.get("inputs") if isinstance(told, dict) else None
-    return {str(name): str(value) for name, value in inputs.items()} if isinstance(inputs, dict) else {}
+    inputs, rows = (told.get(key) if isinstance(told, dict) else None for key in ("inputs", "rows"))
+    found = {str(name): str(value) for name, value in inputs.items()} if isinstance(inputs, dict) else {}
+    given = rows if isinstance(rows, dict) else {}
+    for key, names in (("exclude", "run"), ("extra", "labels")):
+        rules = given.get(key)
+        for rule in rules if isinstance(rules, list) else [rules]:
+            if isinstance(rule, dict) and rule.get(names):
+                found[f"rows.{rule[names]}"] = str(rule[names])
+    return found

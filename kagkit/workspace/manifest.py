@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from kagkit.foundation.strictyaml import Node
 from kagkit.workspace.commandlines import Command
+from kagkit.workspace.rowrules import RowChoice
 from kagkit.workspace.search import Search
 
 MEMORY_UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
@@ -40,10 +41,12 @@ class Making:
         make: `module:function(predictions, rows, **args) -> table`. Without it predictions are written as
             they come, or turned into labels.
         args: Further arguments of `make`.
+        fit_args: Which of its arguments are found on the out-of-fold predictions, from `args` on.
     """
 
     make: str | None = None
     args: dict[str, Any] = field(default_factory=dict)
+    fit_args: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,11 +161,13 @@ class Manifest:
         fit: `folds` holds each fold out; `full` fits on all rows, which gives no CV; `both` takes the CV from
             the folds and the test from the fits on all rows.
         data: Sources: `main` is the competition's own, others by their name in competition.yaml.
+        rows: Rows that are left out of training, and further ones to train on.
         inputs: Runs that feed this one, by name: `exp003` for its latest run, or `exp003/2`.
         code: Further files that decide the outcome: a changed one trains again.
         assets: Files the recipe gets as `task.assets`, by name.
         combine: How seeds and folds become one prediction: `mean`, `rank_mean` or `module:function(tables)`.
         submission: How predictions become submission rows.
+        submissions: Several ways by name, in place of `submission`; the first one gives the run its CV.
         resources: What one task needs.
         launch: `torchrun` trains in a process for each GPU of `resources`, or each of `cpus` without GPUs.
         determinism: `exact` makes torch stop at what cannot repeat; `seeded` only seeds; `off` does nothing.
@@ -187,11 +192,13 @@ class Manifest:
     folds: FoldChoice = FoldChoice()
     fit: Literal["folds", "full", "both"] = "folds"
     data: tuple[str, ...] = ("main",)
+    rows: RowChoice = field(default_factory=RowChoice)
     inputs: dict[str, str] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     assets: dict[str, Asset] = field(default_factory=dict)
     combine: str = "mean"
     submission: Making = Making()
+    submissions: dict[str, Making] = field(default_factory=dict)
     resources: Resources = Resources()
     launch: Literal["torchrun"] | None = None
     determinism: Literal["exact", "seeded", "off"] = "exact"
@@ -199,3 +206,26 @@ class Manifest:
     keep: Literal["weights", "predictions"] | None = None
     search: Search | None = None
     stage2: SecondStage = SecondStage()
+
+    @property
+    def variants(self) -> dict[str, Making]:
+        """Every way from predictions to a submission by its name; the only one has an empty name."""
+        return self.submissions or {"": self.submission}
+
+    @property
+    def making(self) -> Making:
+        """The way that gives the run its CV: the only one, or the first of several."""
+        return next(iter(self.variants.values()))
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The functions that make submissions, each once."""
+        found = [making.make for making in self.variants.values() if making.make is not None]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def told_variants(self) -> Any:
+        """The variants as plain data, for the key of a run."""
+        told = {name: [each.make, each.args, *each.fit_args] for name, each in self.variants.items()}
+        # An order of names, for the first one gives the CV; a manifest without names is told as ever.
+        return told.get("", [*told.items()])

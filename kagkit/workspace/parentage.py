@@ -16,6 +16,7 @@ from kagkit.foundation.yamltext import set_value
 from kagkit.workspace.experiment import Experiment, read_experiment
 from kagkit.workspace.layout import NOT_MANIFESTS, Workspace
 from kagkit.workspace.manifest import Manifest
+from kagkit.workspace.rowrules import stated
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 UNCOMPARED = ("kagkit", "parent", "note", "search")
@@ -94,6 +95,7 @@ def differences(manifest: Manifest, parent: Manifest) -> dict[str, tuple[Any, An
 def _flat(manifest: Manifest) -> dict[str, Any]:
     """A manifest's values by dotted key."""
     compared = {key: value for key, value in asdict(manifest).items() if key not in UNCOMPARED}
+    compared["rows"] = {key: [*map(stated, getattr(manifest.rows, key))] for key in compared["rows"]}
     return dict(_leaves("", compared))
 
 

@@ -14,7 +14,7 @@ from kagkit.workspace.commands import CommandRecipe
 from kagkit.workspace.recipe import Recipe, declared_type, value_problems
 
 if TYPE_CHECKING:
-    from kagkit.workspace.manifest import Manifest
+    from kagkit.workspace.manifest import Making, Manifest
 
 ARGS, SUBMISSION = "args", "submission.args"
 
@@ -137,7 +137,7 @@ def search_problems(
                 yield Problem(where(f"{key}.{name}"), f"{key}.{name}: {found}", expected, hint)
     for name, span in search.args.items():
         yield from _argument_problems(recipe, args, name, span, where(f"search.args.{name}"))
-    yield from _make_problems(root, search, making.make, where)
+    yield from _make_problems(root, search, making, where)
 
 
 def _span_problems(span: Span) -> Iterator[tuple[str, str, str]]:
@@ -178,9 +178,10 @@ def _argument_problems(
     yield from _whole_problems(name, "search.args", span, _takers(recipe, name), where)
 
 
-def _make_problems(root: Path, search: Search, make: str | None, where: Where) -> Iterator[Problem]:
+def _make_problems(root: Path, search: Search, making: Making, where: Where) -> Iterator[Problem]:
     if not search.submission:
         return
+    make = making.make
     if make is None:
         hint = "say what takes them: submission: {make: module:function}"
         yield Problem(where("search.submission"), "search.submission without submission.make", hint=hint)
@@ -190,6 +191,8 @@ def _make_problems(root: Path, search: Search, make: str | None, where: Where) -
         return
     for name, span in search.submission.items():
         place, takers = where(f"search.submission.{name}"), function.keywords
+        if name in making.fit_args:
+            yield Problem(place, f"search.submission.{name}: in submission.fit_args", "one of the two")
         if name not in takers and not function.takes_any:
             hint = did_you_mean(name, list(takers)) if takers else "it takes none"
             yield Problem(place, f"search.submission.{name}: {make} takes no such argument", hint=hint)

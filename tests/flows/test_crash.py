@@ -43,8 +43,8 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_been(
     chance = random.Random(whom)
     kept: dict[int, int] = {}
     seen = 0
-    with Workshop.open(tmp_path / "elsewhere" / "toy", pause=0.03, args={"steps": STEPS}) as shop:
-        for wait_for_training in (True, False, True, False):
+    with Workshop.open(tmp_path / "elsewhere" / "toy", pause=0.04, args={"steps": STEPS}) as shop:
+        for wait_for_training in (True, False) * 4:  # benchmarks/exactness.py kills two hundred times
             _kill_a_run(shop, whom, chance, wait_for_training)
             _nothing_is_torn(shop)
             _each_went_on_from(kept, shop.notes("train")[seen:])

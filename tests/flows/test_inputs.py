@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from kagkit.data.predictions import Predictions
 from tests.flows.test_damage import flip_a_bit
 from tests.terminal import edit, kagkit, newest_run, plan, record, run
 from tests.toy import make_workspace, write_manifest, write_recipe
@@ -34,6 +37,25 @@ KEPT = """def train(task):
 
 def predict(task, model, rows):
     return (rows["a"] > 0).astype("int64").to_frame("label")
+"""
+MEASURING = """import json
+
+import numpy as np
+import pandas as pd
+
+
+def train(task):
+    (task.out / "mean.json").write_text(json.dumps(float(task.train_rows["a"].mean())))
+
+
+def predict(task, model, rows):
+    mean = json.loads((model / "mean.json").read_text())
+    task.probe("distance", rows["a"] - mean)
+    for start in range(0, len(rows), 7):
+        part = rows.iloc[start : start + 7]
+        features = np.stack([np.outer(row, [1, 2]) for row in part[["a", "b", "c"]].to_numpy()])
+        task.probe("features", (part.index, features.astype("float32")))
+        yield part.index, {"label": 1 / (1 + np.exp(mean - part["a"].to_numpy()))}
 """
 
 
@@ -139,11 +161,17 @@ def test_clean_keeps_what_feeds_and_what_is_fed(toy: Path) -> None:
     assert plan(toy, "final") == {}
 
 
+def test_a_smoke_run_of_what_is_fed_is_refused_before_anything_runs(toy: Path) -> None:
+    assert "final has no smoke run" in kagkit(toy, "run", "final", "--smoke", code=2).err
+    assert not (toy / "runs/.smoke").exists()
+
+
 def test_a_dry_run_says_what_comes_first(tmp_path: Path) -> None:
     root = make_workspace(tmp_path, folds=FOLDS)
     write_recipe(root, "gate.py", GATE)
     write_manifest(root, "final", recipe="gate.py", inputs={"clf": "exp001"})
     told = kagkit(root, "run", "final", "--dry-run").err
+    assert told.startswith("exp001: no run yet\nfinal: no run yet; fed by clf = exp001\n")
     assert "exp001: 6 tasks to do" in told
     assert "final: planned once exp001 is done" in told
 
@@ -188,3 +216,89 @@ def test_what_kept_predictions_alone_feeds_no_new_rows(tmp_path: Path) -> None:
     run(root, "final")
     told = predicted(root, code=2)
     assert "exp001/1: it kept its predictions and no weights, and it feeds final/1" in told
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose net.yaml measures rows, and whose final.yaml stacks that; for copying only."""
+    root = make_workspace(tmp_path_factory.mktemp("probed") / "toy", folds=FOLDS)
+    write_recipe(root, "net.py", MEASURING)
+    write_manifest(root, "net", recipe="net.py")
+    args = {"model": "lightgbm", "probes": ["net.features"], "columns": ["c"], "rounds": 5}
+    write_manifest(root, "final", recipe="kagkit.recipes.stack", inputs={"net": "net"}, args=args)
+    kagkit(root, "run", "final")
+    return root
+
+
+def test_what_predict_measures_is_kept_by_key_and_feeds_other_runs(probed: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(probed, tmp_path / "toy")
+    told = record(root, "net")["probes"]
+    assert {name: list(sets) for name, sets in told.items()} == {
+        "distance": ["oof", "test"],
+        "features": ["oof", "test"],
+    }
+    features = Predictions.open(newest_run(root, "net") / told["features"]["oof"]["file"])
+    train = pd.read_csv(root / "data/train.csv", dtype={"id": str}).set_index("id")
+    b = train["b"]["id_007"]
+    assert features.array("features", ["id_007"])[0, 1].tolist() == pytest.approx([b, 2 * b], rel=1e-6)
+    names = json.loads((newest_run(root, "final") / "weights/seed0-fold0/stack.json").read_text())["features"]
+    assert names[:3] == ["net.label", "net.features.0", "net.features.1"]
+    assert predicted(root).endswith("\n")
+    assert (root / "out.csv").read_bytes() == (newest_run(root, "final") / "submission.csv").read_bytes()
+    edit(root / "net.py", "[1, 2]", "[1, 3]")
+    run(root, "net")
+    assert set(plan(root, "final").values()) == {"changed: inputs.net"}
+    assert record(root, "net")["oof"]["content_sha256"] == record(root, "final")["parents"][0]["oof"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            'rows["a"] - mean',
+            'rows["a"].iloc[1:] - mean',
+            "probe distance of valid rows, keys: no prediction",
+        ),
+        ('rows["a"] - mean', 'rows["group"]', "distance is text; expected numbers: they are averaged"),
+        ('"distance", rows', '"../distance", rows', "not a name; expected letters, digits and _"),
+        ("    (task.out", '    task.probe("x", 1)\n    (task.out', "task.probe: not in predict"),
+    ],
+)
+def test_a_probe_that_cannot_be_kept_is_told(
+    probed: Path, tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    root = shutil.copytree(probed, tmp_path / "toy")
+    edit(root / "net.py", old, new)
+    assert told in kagkit(root, "run", "net", code=4).err
+
+
+SPLITTING = {"scheme": "stratified", "n": 2}
+REDRAWN = {"scheme": "group", "group": "group", "n": 2, "seed": 3}
+
+
+@pytest.mark.parametrize("other", [SPLITTING, REDRAWN])
+def test_a_stack_on_other_folds_is_refused_whether_they_split_groups_or_were_drawn_again(
+    other: dict[str, object], tmp_path: Path
+) -> None:
+    folds = {"main": {"scheme": "group", "group": "group", "n": 2}, "other": other}
+    root = make_workspace(tmp_path, folds=folds)
+    write_recipe(root, text=KEPT)
+    write_manifest(root, folds="other")
+    write_manifest(root, "final", recipe="kagkit.recipes.stack", inputs={"net": "exp001"})
+    told = kagkit(root, "run", "final", code=3).err
+    assert "what feeds this experiment has seen rows that are held out here" in told
+    assert "exp001/1 is on the folds other" in told
+    assert "rows in another fold of other: id_0" in told
+
+
+def test_the_target_among_a_stacks_columns_is_refused(toy: Path) -> None:
+    args = {"columns": ["label"]}
+    write_manifest(toy, "final", recipe="kagkit.recipes.stack", inputs={"net": "exp001"}, args=args)
+    assert "args.columns: label: the target itself" in kagkit(toy, "run", "final", code=2).err
+
+
+def test_what_is_fed_is_tuned_with_what_feeds_it(toy: Path) -> None:
+    search = {"trials": 2, "args": {"high": {"choices": [0.9, 0.4]}}}
+    write_manifest(toy, "final", recipe="gate.py", inputs={"clf": "exp001"}, search=search)
+    told = kagkit(toy, "tune", "final", "--json").json
+    assert told["trials"]["done"] == 2

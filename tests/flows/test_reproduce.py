@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from kagkit.cli.reproduce_command import _draw
 from kagkit.foundation.files import read_json, write_json
+from kagkit.runs.deviations import Compared
 from kagkit.runs.record import seal_record
+from kagkit.runs.reproduction import Reproduction
+from kagkit.runs.tiers import Tier
 from tests.flows.test_damage import flip_a_bit, tasks_of
 from tests.terminal import kagkit, kept, newest_run
 from tests.toy import make_workspace, write_data, write_manifest, write_recipe
@@ -31,6 +35,20 @@ def predict(task, model, rows):
     bits = int(json.loads((task.weights / "mean.json").read_text()) * 2**32)
     labels = [float(bits >> place & 1) for place in range(len(rows))]
     return rows[["a"]].assign(label=labels)[["label"]]
+'''
+
+SHAKY = '''"""Guess 0.7, a little more or less each time."""
+
+import os
+
+
+def train(task):
+    (task.out / "guess.txt").write_text("0.7")
+
+
+def predict(task, model, rows):
+    guess = float((model / "guess.txt").read_text())
+    return rows[["a"]].assign(label=[guess + SHAKE * os.urandom(1)[0] / 256 for _ in rows.index])[["label"]]
 '''
 
 
@@ -105,6 +123,20 @@ def test_weights_that_hold_their_time_are_judged_by_what_they_predict(tmp_path: 
     assert told["first_difference"].startswith("train seed 0 fold 0: mean.json")
 
 
+def test_what_all_tasks_make_is_drawn_however_many_of_them_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    differing = [Compared(f"train seed 0 fold {fold}", "a", "b") for fold in range(20)]
+    differing += [Compared("cv", 0.81234567891, 0.8, 0.01), Compared("submission", "a", "b", flipped=1200)]
+    tier = Tier("exact", "the same environment", 0.0)
+    _draw(Reproduction("exp001/1", "scratch", "different", tier, tuple(differing), None, {}, ""))
+    told = capsys.readouterr().out
+    assert "train seed 0 fold 11" in told
+    assert "train seed 0 fold 12" not in told
+    assert " 0.8123457 " in told
+    assert "at most 0.01" in told
+    assert "1,200 lines" in told
+    assert "and 8 tasks more" in told
+
+
 def test_a_sample_of_the_folds_is_compared_task_by_task(toy: Path) -> None:
     told = reproduce(toy, "exp001", "--level", "scratch", "--folds", "1")
     assert told["verdict"] == "identical"
@@ -147,6 +179,22 @@ def test_a_record_of_another_machine_is_judged_by_what_can_be_promised(toy: Path
     assert told["moved"]["processor"][0] == "Z80"
     assert told["restore"] == "python -m pip install numpy==1.0.0"
     assert reproduce(toy, "exp001", "--level", "scratch")["tier"] == "metric"
+
+
+@pytest.mark.parametrize(("shake", "verdict"), [(1e-6, "within tolerance"), (1e-3, "different")])
+def test_predictions_of_another_machine_may_move_as_far_as_its_tier_lets_them(
+    tmp_path: Path, shake: float, verdict: str
+) -> None:
+    root = make_workspace(tmp_path / "toy", folds={"main": {"n": 2}})
+    write_recipe(root, text=SHAKY.replace("SHAKE", repr(shake)))
+    kagkit(root, "run", "exp001")
+    fingerprint = read_json(newest_run(root) / "record.json")["fingerprint"]
+    rewrite(root, fingerprint=fingerprint | {"processor": "Z80"})
+    told = reproduce(root, "exp001", "--level", "weights", code=7 if verdict == "different" else 0)
+    assert (told["tier"], told["verdict"]) == ("prediction", verdict)
+    assert 0 < max(item["max_abs_diff"] or 0 for item in told["compared"]) <= shake
+    again = reproduce(root, "exp001", "--level", "scratch")
+    assert (again["tier"], again["verdict"]) == ("metric", "within tolerance")  # the CV is that of then
 
 
 def test_weights_that_were_not_kept_cannot_predict_again(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,19 +75,34 @@ def _logged(shop: Workshop) -> dict[str, list[str]]:
     }
 
 
-def test_a_run_killed_while_it_trains_ends_with_the_same_bytes_and_logs_each_number_once(
+def test_a_run_killed_again_and_again_while_it_trains_ends_with_the_same_bytes_and_logs_each_number_once(
     tmp_path: Path,
 ) -> None:
+    chance = random.Random(4)
     with Workshop.open(tmp_path / "whole/toy", recipe=RECIPE) as whole:
         whole.run("run", "exp001", "--folds", "0")
-    with Workshop.open(tmp_path / "killed/toy", recipe=RECIPE, pause=0.02) as shop:
-        process = shop.start("run", "exp001", "--folds", "0", TOY_WORKERS="2", TMPDIR="/tmp")
-        work = shop.root / "runs/.work"
-        wait_for(lambda: list(work.glob("*/checkpoint/fit/step-*")), "a checkpoint")
-        shop.kill(*shop.living())
-        process.communicate()
+    with Workshop.open(tmp_path / "killed/toy", recipe=RECIPE, pause=0.1) as shop:
+        for turn in range(4):
+            _kill_while_it_trains(shop, turn, chance)
         end_of(shop.start("run", "exp001", "--folds", "0", TOY_PAUSE="0"))
         assert shop.outcome() == whole.outcome()
         assert _logged(shop) == _logged(whole)
         (numbers,) = _logged(shop).values()
         assert len(numbers) == 6
+
+
+def _kill_while_it_trains(shop: Workshop, turn: int, chance: random.Random) -> None:
+    """Start a run; soon after it has a checkpoint that it had not before, kill all of it, or one process."""
+    before = _checkpoints(shop)
+    process = shop.start("run", "exp001", "--folds", "0", TOY_WORKERS=str(turn % 3), TMPDIR="/tmp")
+    wait_for(lambda: _checkpoints(shop) > before, "a newer checkpoint")
+    time.sleep(chance.uniform(0.0, 0.2))
+    everyone = sorted(shop.living())
+    shop.kill(*(everyone if turn % 2 else everyone[-1:]))
+    process.communicate()
+
+
+def _checkpoints(shop: Workshop) -> list[str]:
+    """The steps of the checkpoints there are, the newest first; a later one is greater."""
+    folders = (shop.root / "runs/.work").glob("*/checkpoint/fit/step-*")
+    return sorted((folder.name for folder in folders), reverse=True)

@@ -23,7 +23,7 @@ DRIVE = re.compile(r"[A-Za-z]:")
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, OSError)
 
 
-def unpack(archive: Path, folder: Path) -> list[str]:
+def unpack(archive: Path, folder: Path, hint: str = "fetch it again") -> list[str]:
     """Unpack every file into a folder that is made for it.
 
     Every name, kind and size is looked at before the first byte is written; every file's checksum is
@@ -32,6 +32,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     Args:
         archive: The zip.
         folder: Where the files go; it must not be there.
+        hint: What to do about a damaged one.
 
     Returns:
         The files' names, relative to the folder.
@@ -56,7 +57,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # the disk's, not what bz2 and a place outside the file are
-        problem = Problem(archive.name, f"damaged: {error}", hint="fetch it again: kagkit data download")
+        problem = Problem(archive.name, f"damaged: {error}", hint=hint)
         raise DataError(f"{archive.name} cannot be unpacked", [problem]) from error
     return [member.filename for member in members]
 
