@@ -10,6 +10,8 @@ from kagkit.data import predictions
 from kagkit.runs.decisions import compare_decisions
 from kagkit.runs.deviations import measure
 
+ONE, TWO = np.ones((1, 4)), np.ones((2, 4))  # entries of a ragged column
+
 
 @pytest.mark.parametrize(
     ("then", "now", "flipped", "order_alone"),
@@ -38,28 +40,28 @@ def test_other_columns_have_no_decision_in_common(tmp_path: Path) -> None:
     files = [tmp_path / "then.csv", tmp_path / "now.csv"]
     files[0].write_text("id,label\na,1\n")
     files[1].write_text("id,grade\na,1\n")
-    assert compare_decisions(*files, ["id"]) == (None, False)
+    assert compare_decisions(files[0], files[1], ["id"]) == (None, False)
 
 
 @pytest.mark.parametrize(
     ("then", "now", "distance"),
     [
-        ({"name": ["x", "y"]}, {"name": ["x", "y"]}, 0.25),
-        ({"name": ["x", "y"]}, {"name": ["x", "z"]}, None),
-        ({"box": [[1.0, 2.0], [3.0]]}, {"box": [[1.0, 2.0], [3.0]]}, 0.25),
-        ({"box": [[1.0, 2.0], [3.0]]}, {"box": [[9.0, 2.0], [3.0]]}, None),
-        ({"mask": [np.zeros((2, 2))] * 2}, {"mask": [np.zeros((2, 3))] * 2}, None),
-        ({"mask": [np.zeros((2, 2))] * 2}, {"mask": [np.ones((2, 2))] * 2}, 1.0),
-        ({"box": [[1.0, 2.0], [3.0]]}, {"box": [1.0, 3.0]}, None),
+        (np.array(["x", "y"]), np.array(["x", "y"]), 0.25),
+        (np.array(["x", "y"]), np.array(["x", "z"]), None),
+        ([ONE, TWO], [ONE, TWO], 0.25),
+        ([ONE, TWO], [ONE, TWO + 1], None),
+        (np.zeros((2, 2, 2)), np.zeros((2, 2, 3)), None),
+        (np.zeros((2, 2, 2)), np.ones((2, 2, 2)), 1.0),
+        ([ONE, TWO], np.array([1.0, 3.0]), None),
     ],
     ids=["text", "other text", "ragged", "other ragged", "other shape", "arrays", "other kind"],
 )
 def test_a_column_that_differs_and_is_no_number_leaves_no_distance(
-    tmp_path: Path, then: dict[str, list[object]], now: dict[str, list[object]], distance: float | None
+    tmp_path: Path, then: object, now: object, distance: float | None
 ) -> None:
-    index, files = pd.Index(["a", "b"], name="id"), []
-    for name, columns, p in (("then", then, 0.5), ("now", now, 0.75)):
+    keys, files = pd.Index(["a", "b"], name="id"), []
+    for name, more, p in (("then", then, 0.5), ("now", now, 0.75)):
         files.append(tmp_path / f"{name}.arrow")
-        table = pd.DataFrame({"p": [0.25, p], **columns}, index=index)
-        predictions.write(files[-1], table, index, key_names=["id"])
+        chunks = iter([(["a", "b"], {"p": np.array([0.25, p]), "more": more})])
+        predictions.write(files[-1], chunks, keys, key_names=["id"])
     assert measure(*files)[0] == distance

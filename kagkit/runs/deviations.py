@@ -207,8 +207,8 @@ def _submitted(old: Run, new: Run) -> Compared:
     )
     if recorded == now or None in (recorded, now):
         return Compared("submission", recorded, now)
-    files = [run.folder / "submission.csv" for run in (old, new)]
-    flipped, order_alone = compare_decisions(*files, competition_of(old).submission_key)
+    then, after = (run.folder / "submission.csv" for run in (old, new))
+    flipped, order_alone = compare_decisions(then, after, competition_of(old).submission_key)
     return Compared("submission", recorded, now, 0.0 if order_alone else None, flipped=flipped)
 
 

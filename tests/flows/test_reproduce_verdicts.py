@@ -27,7 +27,7 @@ def predict(task, model, rows):
     bits = int(json.loads((task.weights / "mean.json").read_text()) * 2**32)
     return rows[["a"]].assign(label=[float(bits >> place & 1) for place in range(len(rows))])[["label"]]
 '''
-COARSE = '''"""Guess the same whatever the weights are: all that is drawn goes into the weights or the log."""
+COARSE = '''"""Guess the same whatever the weights are: what is drawn goes into the weights alone."""
 
 import os
 import time
@@ -35,21 +35,16 @@ import time
 import numpy as np
 from safetensors.numpy import save_file
 
-DRAWN = int.from_bytes(os.urandom(4)) / 2**32
-
 
 def train(task):
-    values = np.array([0.5, KEPT])
-    task.log(step=0, values=LOGGED)
     SAVE
 
 
 def predict(task, model, rows):
     return (rows[["a"]] > 0).astype("int64").set_axis(["label"], axis=1)
 '''
-STAMPED = 'save_file({"values": values}, task.out / "w.safetensors", metadata={"when": repr(time.time())})'
-STABLE = '(task.out / "w.json").write_text(str([*values, time.time()]))'
-ARRAY = 'np.save(task.out / "w.npy", values)'
+STAMPED = 'save_file({"w": np.ones(2)}, task.out / "w.safetensors", metadata={"when": repr(time.time())})'
+DRAWN = 'np.save(task.out / "w.npy", np.frombuffer(os.urandom(4), "uint8"))'
 
 
 def reproduce(root: Path, *words: str, code: int | None = 0) -> Any:
@@ -74,10 +69,9 @@ def test_the_very_weights_of_a_run_are_taken_though_older_ones_have_the_same_key
     root = make_workspace(tmp_path / "toy", folds={"main": {"n": 2}})
     write_recipe(root, text=LOOSE)
     kagkit(root, "run", "exp001")
-    for _ in range(2):
-        kagkit(root, "run", "exp001", "--restart")
-    assert record(root)["run"] == "exp001/3"
-    for number, level in ((3, "predictions"), (3, "weights"), (2, "weights"), (1, "predictions")):
+    kagkit(root, "run", "exp001", "--restart")
+    assert record(root)["run"] == "exp001/2"
+    for number, level in ((2, "weights"), (2, "predictions"), (1, "predictions")):
         told = reproduce(root, f"exp001/{number}", "--level", level)
         assert told["verdict"] == "identical", (number, level)
 
@@ -104,22 +98,13 @@ def test_a_run_that_read_what_it_does_not_keep_is_made_from_its_weights_alone(tm
 
 
 @pytest.mark.parametrize(
-    ("save", "kept", "logged", "verdict"),
-    [
-        (STAMPED, "1.0", "1.0", "within tolerance"),
-        (STAMPED, "DRAWN", "1.0", "different"),
-        (STAMPED, "1.0", "DRAWN", "different"),
-        (STABLE, "1.0", "1.0", "different"),
-        (ARRAY, "DRAWN", "1.0", "different"),
-    ],
-    ids=["a time", "numbers", "the log", "text", "an array"],
+    ("save", "verdict"), [(STAMPED, "within tolerance"), (DRAWN, "different")], ids=["a time", "numbers"]
 )
-def test_other_bytes_are_excused_where_numbers_log_and_predictions_are_the_same(
-    tmp_path: Path, save: str, kept: str, logged: str, verdict: str
+def test_other_bytes_of_weights_are_excused_where_their_numbers_are_the_same(
+    tmp_path: Path, save: str, verdict: str
 ) -> None:
     root = make_workspace(tmp_path / "toy", folds={"main": {"n": 2}})
-    text = COARSE.replace("SAVE", save).replace("KEPT", kept).replace("LOGGED", logged)
-    write_recipe(root, text=text)
+    write_recipe(root, text=COARSE.replace("SAVE", save))
     kagkit(root, "run", "exp001", "--folds", "0")
     excused = verdict == "within tolerance"
     told = reproduce(root, "exp001/1", "--level", "scratch", code=0 if excused else 7)
