@@ -106,7 +106,7 @@ def test_predictions_that_no_seed_reaches_are_found_in_a_sample_too(tmp_path: Pa
     kagkit(root, "run", "exp001")
     told = reproduce(root, "exp001", "--folds", "0", code=7)
     assert (told["level"], told["verdict"], told["tier"]) == ("scratch", "different", "exact")
-    assert [item["what"] for item in told["compared"]] == ["train seed 0 fold 0"]
+    assert [item["what"] for item in told["compared"]] == ["train seed 0 fold 0", "score seed 0 fold 0"]
     assert told["compared"][0]["max_abs_diff"] == 1.0
 
 
