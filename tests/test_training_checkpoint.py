@@ -292,7 +292,7 @@ def test_another_kind_of_processor_is_told_with_the_way_out(
 ) -> None:
     monkeypatch.chdir(killed)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ANOTHER")
-    with pytest.raises(RunError, match="(?s)processor: .*; expected ANOTHER.*rm -r checkpoint/fit;"):
+    with pytest.raises(RunError, match=r"(?s)processor: .*; expected ANOTHER.*rm -r checkpoint/fit;"):
         train(killed, plan(), Noisy())
 
 

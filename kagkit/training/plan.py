@@ -21,15 +21,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 FREE = ("workers", "log_every", "checkpoint_seconds", "name")
 
 # The least of each.
-COUNTS = {
-    "epochs": 1,
-    "batch_size": 1,
-    "accumulate": 1,
-    "workers": 0,
-    "log_every": 0,
-    "best": 0,
-    "patience": 1,
-}
+COUNTS = dict.fromkeys(("epochs", "batch_size", "accumulate", "patience"), 1)
+COUNTS |= dict.fromkeys(("workers", "log_every", "best"), 0)
 NAME = re.compile(r"\w[\w.-]*")
 
 
