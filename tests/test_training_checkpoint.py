@@ -225,6 +225,9 @@ def test_an_optimizer_that_keeps_less_than_it_should_is_found(killed: Path) -> N
 class Counting(nn.Module):
     """Keeps buffers that no state dict holds, one of them in a shape that changes."""
 
+    seen: torch.Tensor
+    trail: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.inner = network()

@@ -103,4 +103,6 @@ def _train(workspace: Workspace, spec: TaskSpec, work: Path, rank: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(train_as_rank(sys.argv[1]) if "RANK" in os.environ else start_ranks(*sys.argv[1:]))
+    if "RANK" in os.environ:
+        sys.exit(train_as_rank(sys.argv[1]))
+    start_ranks(*sys.argv[1:])

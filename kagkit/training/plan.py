@@ -19,7 +19,6 @@ from kagkit.training.schedules import SCHEDULES, Schedule
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What may differ between a killed training and the one that goes on: none of it changes a bit.
 FREE = ("workers", "log_every", "checkpoint_seconds", "name")
-
 # The least of each.
 COUNTS = dict.fromkeys(("epochs", "batch_size", "accumulate", "patience"), 1)
 COUNTS |= dict.fromkeys(("workers", "log_every", "best"), 0)
@@ -148,8 +147,8 @@ def spell(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and not math.isnan(value)
 
 
 def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
