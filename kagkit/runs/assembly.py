@@ -273,7 +273,7 @@ class _Assembly:
                 for part, task in tasks
             ],
             "parents": list(spec.parents),
-            "nested": all(parent["folds"] == SAME for parent in spec.parents),
+            "nested": all(parent.get("folds", SAME) == SAME for parent in spec.parents),
         }
 
     def _optimism(self, first: Variant) -> float | None:
