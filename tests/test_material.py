@@ -193,7 +193,7 @@ def test_smoke_material_is_small_and_lives_apart(root: Path) -> None:
 def _take_stock(root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.chdir(root)
     spec = root / "runs/.work/rows-key/spec.json"
-    write_json(spec, {"key": "key", "fold_set": "main", "smoke": False})
+    write_json(spec, {"stage": 1, "key": "key", "fold_set": "main", "smoke": False})
     return take_stock(spec.relative_to(root).as_posix())
 
 

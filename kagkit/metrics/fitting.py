@@ -177,11 +177,7 @@ class _Tables:
             if len(self.whole) >= TABLES_KEPT:
                 self.whole.pop(next(iter(self.whole)))
             self.whole[said] = table = self.make(self.held_out.predictions, rows, **args)
-            if not table.index.equals(rows.index):  # it is cut by place
-                problem = Problem(
-                    "row_by_row", "a table of other rows", "a line a row, by key, in their order"
-                )
-                raise DataError("what is marked row_by_row does not go row by row", [problem])
+            _refuse_other_rows(table, rows)
         return self.whole[said][self.folds.isin(folds).to_numpy()]
 
     def score(self, args: Mapping[str, Any], folds: Sequence[int]) -> float:
@@ -206,6 +202,17 @@ class _Tables:
         if chosen not in self.rows:
             self.rows[chosen] = self.held_out.rows[self.folds.isin(folds).to_numpy()]
         return self.rows[chosen]
+
+
+def _refuse_other_rows(table: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Stop where a table that is cut by place is of other rows, or in another order."""
+    names = [name for name in rows.index.names if name in table.columns]
+    keys = table.set_index(names).index if len(names) == rows.index.nlevels else table.index
+    if not keys.equals(rows.index):
+        found, expected = "a table of other rows, or in another order", "a line a row, in their order"
+        raise DataError(
+            "what is marked row_by_row does not go row by row", [Problem("row_by_row", found, expected)]
+        )
 
 
 @dataclass

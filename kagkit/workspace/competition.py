@@ -209,10 +209,10 @@ def _problems(root: Path, competition: Competition, tree: Node, data_there: bool
         yield Problem(where("rows.key"), "rows.key: empty", "the columns that name a row")
     if not competition.submission.target:
         yield Problem(where("submission.target"), "submission.target: empty", "the columns to predict")
-    yield from _path_problems(root, competition, where)
-    yield from _function_problems(root, competition, where)
     for number, stage in competition.stages.items():
         yield from stage_problems(root, number, stage, where, must_exist=data_there and number == "1")
+    yield from _path_problems(root, competition, where)
+    yield from _function_problems(root, competition, where)
     for name in competition.data:
         if name == "main" or name.startswith("stage"):
             yield Problem(where(f"data.{name}"), f"data.{name}: a reserved name", hint="choose another name")

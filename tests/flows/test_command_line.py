@@ -18,6 +18,7 @@ PAGES = [[name, *sub] for name in COMMANDS for sub in ([], *([word] for word in 
 ERROR = {"error", "exit_code", "summary", "problems"}
 RUN = {
     *("run", "experiment", "stage", "complete", "cv", "cv_std", "coverage", "folds"),
+    *("optimism", "cv_kept"),
     *("data", "submissions", "weights", "oof", "test", "tasks", "seconds"),
 }
 ROW = {
