@@ -56,7 +56,7 @@ def test_a_submission_may_be_packed_and_may_have_further_columns(tmp_path: Path)
             "ERROR: The value 'a' in the key column 'id' has already been defined (Line 9)",
         ),
         (
-            gzip.compress(answer().encode())[:30],
+            gzip.compress(answer().encode(), mtime=0)[:30],
             "ERROR: The submission cannot be read as CSV: Compressed file",
         ),
         (answer(b=""), "Evaluation Exception: Submission contains null values (y)"),
