@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from kagkit.foundation.component import function_code
+from kagkit.foundation.component import WHOLE, function_code
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of, file_sha256
 from kagkit.runs.choices import Choice, Planned
@@ -243,7 +243,7 @@ class Planner:
             ingredients["data files"] = self._files("stage1")
         own = self._code(functions)
         ingredients |= {f"code {name}": digest for name, digest in own.items()}
-        ingredients |= {f"code {file}:(file)": self._declared[file] for file in manifest.code}
+        ingredients |= {f"code {file}:{WHOLE}": self._declared[file] for file in manifest.code}
         spec = TaskSpec(
             key="",
             kind=kind,

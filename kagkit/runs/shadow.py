@@ -12,7 +12,7 @@ from kagkit.foundation.errors import Problem, ReproductionError
 from kagkit.foundation.files import link_or_copy, read_json, write_json
 from kagkit.runs.material import scheme_of
 from kagkit.runs.pinning import fold_table_then
-from kagkit.runs.record import Run, verify_run
+from kagkit.runs.record import MANIFEST, Run, verify_run
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.runs.usable import competition_of, manifest_of
 from kagkit.workspace.competition import FILE
@@ -99,7 +99,7 @@ def _refuse_damage(workspace: Workspace, run: Run, level: Level) -> None:
 
 
 def _copy_sources(run: Run, shadow: Workspace) -> None:
-    shutil.copyfile(run.folder / "manifest.yaml", shadow.root / f"{run.experiment}.yaml")
+    shutil.copyfile(run.folder / MANIFEST, shadow.root / f"{run.experiment}.yaml")
     shutil.copyfile(run.folder / FILE, shadow.root / FILE)
     if (run.folder / "code").is_dir():
         shutil.copytree(run.folder / "code", shadow.root, dirs_exist_ok=True)

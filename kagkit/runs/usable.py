@@ -13,7 +13,7 @@ from kagkit.foundation.errors import DataError, ManifestError, Problem, Reproduc
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
-from kagkit.runs.record import Run, find_run
+from kagkit.runs.record import MANIFEST, Run, find_run
 from kagkit.runs.store import verify_files
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE, Competition
@@ -22,7 +22,6 @@ from kagkit.workspace.manifest import Experiment, Manifest
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")
-MANIFEST = "manifest.yaml"
 USED = ("weights/", "code/", MANIFEST, FILE)
 T = TypeVar("T")
 
