@@ -22,7 +22,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.examples import copy_example
+
 WORKSPACES = {"boosting": "digits", "cnn": "digits", "unet": "pneumothorax"}
 KILLS = 200
 KILLS_A_RUN = 8
@@ -59,7 +62,7 @@ def main() -> None:
     count, rng, began = Count(), random.Random(17), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         for turn, (experiment, name) in enumerate(WORKSPACES.items(), 1):
-            root = make_workspace(Path(folder), experiment, name)
+            root = copy_example(name, Path(folder) / experiment)
             seconds = time_run(root, experiment)
             reference = outcome(root, experiment)
             while count.killed < wanted * turn // len(WORKSPACES):
@@ -79,13 +82,6 @@ def main() -> None:
     )
     sys.stdout.write(f"{count.torn} torn files, {count.shown_twice} runs not once in MLflow\n")
     sys.exit(bool(count.differing or count.torn or count.shown_twice))
-
-
-def make_workspace(folder: Path, experiment: str, name: str) -> Path:
-    root = folder / experiment
-    shutil.copytree(ROOT / "experiments" / name, root, ignore=shutil.ignore_patterns("runs", ".kagkit"))
-    subprocess.run([sys.executable, "make_data.py"], cwd=root, check=True, stdout=subprocess.DEVNULL)
-    return root
 
 
 def start(root: Path, *words: str) -> subprocess.Popen[bytes]:

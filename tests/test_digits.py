@@ -12,23 +12,14 @@ from sklearn.datasets import load_digits
 from kagkit.foundation.files import file_sha256
 from kagkit.judgement.inspection import inspect_workspace
 from kagkit.workspace.layout import find_workspace
-from tests.floors import ROOT
+from tests.examples import copy_example
 
-SOURCES = ROOT / "experiments" / "digits"
 KAGKIT = Path(sys.executable).with_name("kagkit")
-
-
-def make_workspace(folder: Path) -> Path:
-    """A copy of the workspace's committed files, with data made by its own script."""
-    for source in (*SOURCES.glob("*.py"), *SOURCES.glob("*.yaml")):
-        (folder / source.name).write_bytes(source.read_bytes())
-    subprocess.run([sys.executable, "make_data.py"], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_workspace(tmp_path_factory.mktemp("digits"))
+    return copy_example("digits", tmp_path_factory.mktemp("digits"))
 
 
 def images_of(table: pd.DataFrame) -> list[tuple[int, ...]]:
@@ -38,7 +29,7 @@ def images_of(table: pd.DataFrame) -> list[tuple[int, ...]]:
 
 
 def test_the_data_are_the_same_bytes_each_time(digits: Path, tmp_path: Path) -> None:
-    again = make_workspace(tmp_path)
+    again = copy_example("digits", tmp_path)
     digests = {path.name: file_sha256(path) for path in (digits / "data").iterdir()}
     assert digests == {path.name: file_sha256(path) for path in (again / "data").iterdir()}
     assert set(digests) == {"train.csv", "test.csv", "sample_submission.csv", "solution.csv"}

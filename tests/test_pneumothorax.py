@@ -21,27 +21,18 @@ from kagkit.foundation.files import file_sha256
 from kagkit.judgement.inspection import inspect_workspace
 from kagkit.metrics import mean_dice
 from kagkit.workspace.layout import find_workspace
-from tests.floors import ROOT
+from tests.examples import copy_example
 from tests.terminal import edit
 
-SOURCES = ROOT / "experiments" / "pneumothorax"
 KAGKIT = Path(sys.executable).with_name("kagkit")
 SHAPE = (48, 48)
-
-
-def make_workspace(folder: Path) -> Path:
-    """A copy of the workspace's committed files, with data made by its own script."""
-    for source in (*SOURCES.glob("*.py"), *SOURCES.glob("*.yaml")):
-        (folder / source.name).write_bytes(source.read_bytes())
-    subprocess.run([sys.executable, "make_data.py"], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
 def xrays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The workspace; its modules are forgotten afterwards, for other tests have some of the same name."""
     before = list(sys.path)
-    yield make_workspace(tmp_path_factory.mktemp("pneumothorax"))
+    yield copy_example("pneumothorax", tmp_path_factory.mktemp("pneumothorax"))
     sys.path[:] = before
     for name in ("xray", "masks"):
         sys.modules.pop(name, None)
@@ -63,7 +54,7 @@ def digests(root: Path) -> dict[str, str]:
 def test_the_data_are_the_same_bytes_each_time(xrays: Path, tmp_path: Path) -> None:
     made = digests(xrays)
     assert len(made) == 240 + 80 + 3
-    assert made == digests(make_workspace(tmp_path))
+    assert made == digests(copy_example("pneumothorax", tmp_path))
 
 
 def test_the_table_of_masks_is_written_as_the_host_wrote_it(xrays: Path) -> None:
@@ -154,7 +145,7 @@ def test_the_recipe_runs_on_a_few_rows(xrays: Path) -> None:
 
 
 def test_a_blend_runs_all_that_feeds_it_and_the_gate_empties_masks(tmp_path: Path) -> None:
-    root = make_workspace(tmp_path)
+    root = copy_example("pneumothorax", tmp_path)
     edit(root / "unet.yaml", "epochs: 14", "batch: 60, epochs: 1")
     edit(root / "classifier.yaml", "epochs: 20", "batch: 60, epochs: 1")
     edit(root / "competition.yaml", "n: 4", "n: 2")

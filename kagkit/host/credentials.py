@@ -13,6 +13,7 @@ from kagkit.foundation.errors import HostError, Problem
 
 NEW_TOKEN = "make one at https://www.kaggle.com/settings, or run: kaggle auth login"  # noqa: S105
 ASK_FOR_KEY = "ask the host for your key"
+ACCEPTED = "accepted by the host"
 TRUE = ("1", "true", "yes")
 
 

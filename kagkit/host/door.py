@@ -21,7 +21,7 @@ from kagkit.host.answers import (
     CompetitionFacts,
     read_competition_facts,
 )
-from kagkit.host.credentials import Credentials, UnknownSenderError, find_credentials
+from kagkit.host.credentials import ACCEPTED, Credentials, UnknownSenderError, find_credentials
 from kagkit.host.patience import Patience, usual_patience
 from kagkit.host.refusals import (
     RULES,
@@ -338,4 +338,4 @@ def _ask_about_sender(door: Door) -> tuple[str, tuple[Problem, ...]]:
         return "the host was not reached", tuple(error.problems)
     except HostError as error:
         return "not known whether the host accepts it", tuple(error.problems)
-    return "accepted by the host", ()
+    return ACCEPTED, ()

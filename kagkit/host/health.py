@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kagkit.foundation.findings import Finding
+from kagkit.host.credentials import ACCEPTED
 from kagkit.host.door import credential_facts
 
 
@@ -19,7 +20,7 @@ def credential_findings(*, ask: bool = False) -> Iterator[Finding]:
         others = f"; not sent: {', '.join(facts.unused)}" if facts.unused else ""
         kind = "a token" if facts.token else "a name with its key"
         asked = f", {facts.answer}" if facts.answer else ""
-        good = facts.answer in ("", "accepted by the host")
+        good = facts.answer in ("", ACCEPTED)
         yield Finding(
             "host", "credentials", "ok" if good else "warn", f"{kind} from {facts.source}{asked}{others}"
         )

@@ -14,7 +14,7 @@ from kagkit.foundation.files import digest_of, read_json, write_json
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.inputs import FOLDS
-from kagkit.runs.record import Run
+from kagkit.runs.record import MANIFEST, Run
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Making, Manifest
 
@@ -300,9 +300,8 @@ class _Lab:
 
 def _making(run: Run) -> Making:
     """How the run's predictions became a submission, as its own manifest says."""
-    name = "manifest.yaml"
     try:
-        return read_tree(Manifest, read_yaml(run.folder / name, name), name).making
+        return read_tree(Manifest, read_yaml(run.folder / MANIFEST, MANIFEST), MANIFEST).making
     except ManifestError as error:
         raise KagkitError("its manifest cannot be read") from error
 

@@ -13,7 +13,7 @@ from kagkit.judgement.comparison import Comparison
 from kagkit.judgement.descent import spell_descent
 from kagkit.reports.pictures import anchor_of, draw_interval, draw_scatter, draw_strip, scale_of
 from kagkit.reports.sheet import draw_headings, enclose, lay_out
-from kagkit.runs.record import find_run
+from kagkit.runs.record import MANIFEST, find_run
 from kagkit.workspace.layout import Workspace
 
 
@@ -73,7 +73,7 @@ def _backgrounds(workspace: Workspace, rows: Sequence[Row]) -> dict[str, Backgro
     for row in rows:
         run = find_run(workspace, row.run.partition(":")[0])
         scores = tuple(float(fold["score"]) for fold in run.data["folds"] if fold["score"] is not None)
-        manifest = run.folder / "manifest.yaml"
+        manifest = run.folder / MANIFEST
         found[row.run] = Background(scores, manifest.read_text("utf-8") if manifest.exists() else "")
     return found
 

@@ -31,7 +31,15 @@ from kagkit.runs.interface import read_interface
 from kagkit.runs.lineage_rows import ROWS_FILE
 from kagkit.runs.material import cached_material, rows_folder, scheme_of, stage_sources
 from kagkit.runs.origins import code_files, metric_facts, refuse_changed
-from kagkit.runs.record import FORMAT, answers_plan, events_seal, latest_run, run_folders, seal_record
+from kagkit.runs.record import (
+    FORMAT,
+    MANIFEST,
+    answers_plan,
+    events_seal,
+    latest_run,
+    run_folders,
+    seal_record,
+)
 from kagkit.runs.rowsheet import RowSheet
 from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.store import Stored, list_kept, read_task, verify_task
@@ -189,7 +197,7 @@ class _Assembly:
     def _keep_sources(self) -> None:
         """Copy what was run: manifest, competition, recipe and the local modules behind them."""
         root, experiment = self.workspace.root, self.experiment
-        shutil.copyfile(experiment.path, self.aside / "manifest.yaml")
+        shutil.copyfile(experiment.path, self.aside / MANIFEST)
         shutil.copyfile(root / "competition.yaml", self.aside / "competition.yaml")
         for file in code_files(self.workspace, experiment):
             target = self.aside / "code" / file
@@ -237,7 +245,7 @@ class _Assembly:
             "note": manifest.note,
             "complete": spec.complete,
             "plan_key": spec.plan_key,
-            "manifest_sha256": file_sha256(self.aside / "manifest.yaml"),
+            "manifest_sha256": file_sha256(self.aside / MANIFEST),
             "data": spec.versions,
             "fold_set": {
                 "name": spec.fold_set,

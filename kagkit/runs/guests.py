@@ -28,7 +28,7 @@ from kagkit.runs.arrivals import (
     unknown_folds,
 )
 from kagkit.runs.origins import metric_facts
-from kagkit.runs.record import FORMAT
+from kagkit.runs.record import FORMAT, MANIFEST
 from kagkit.runs.scorecard import FoldFile, Scorecard
 from kagkit.runs.variants import Variant, score_variants, write_submission
 from kagkit.workspace.competition import FILE
@@ -120,7 +120,7 @@ class _Guest:
             "note": note,
             "complete": True,
             "plan_key": digest_of({"imported": contents, "folds": digests.get("folds")}),
-            "manifest_sha256": file_sha256(aside / "manifest.yaml"),
+            "manifest_sha256": file_sha256(aside / MANIFEST),
             "data": ground.versions,
             "fold_set": fold_set,
             "metric": metric_facts(ground.workspace),
@@ -218,5 +218,5 @@ class _Guest:
 
     def _keep_sources(self, note: str) -> None:
         """What says what it is, as every run has it; there is no recipe to keep."""
-        write_file(self.aside / "manifest.yaml", dump_yaml({"kagkit": 1, "note": note}))
+        write_file(self.aside / MANIFEST, dump_yaml({"kagkit": 1, "note": note}))
         shutil.copyfile(self.ground.workspace.root / FILE, self.aside / FILE)

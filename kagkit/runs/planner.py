@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from kagkit.foundation.component import WHOLE
 from kagkit.foundation.errors import ManifestError, Problem
 from kagkit.foundation.files import digest_of
 from kagkit.runs.choices import Choice, Planned
@@ -239,7 +240,7 @@ class Planner:
                 ingredients[name] = self._files(source)
         own = self._code(functions)
         ingredients |= {f"code {name}": digest for name, digest in own.items()}
-        ingredients |= {f"code {file}:(file)": self.declared[file] for file in manifest.code}
+        ingredients |= {f"code {file}:{WHOLE}": self.declared[file] for file in manifest.code}
         spec = TaskSpec(
             key="",
             kind=kind,

@@ -13,7 +13,7 @@ from kagkit.foundation.files import canonical_json, digest_of, json_text, read_j
 from kagkit.runs.store import Kept, verify_files
 from kagkit.workspace.layout import Workspace
 
-RECORD = "record.json"
+RECORD, MANIFEST = "record.json", "manifest.yaml"
 SUBMISSION = "submission.csv"
 FORMAT = 1
 FOLDER = re.compile(r"(\d{3,})-([0-9a-f]{8})$")

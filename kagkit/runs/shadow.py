@@ -14,7 +14,7 @@ from kagkit.foundation.files import file_sha256, link_or_copy, read_json, write_
 from kagkit.runs.inputs import ROWS
 from kagkit.runs.material import scheme_of
 from kagkit.runs.pinning import fold_table_then
-from kagkit.runs.record import Run, find_run, verify_run
+from kagkit.runs.record import MANIFEST, Run, find_run, verify_run
 from kagkit.runs.selection import tasks_on_test
 from kagkit.runs.starting import START
 from kagkit.runs.store import Stored, read_task, verify_task
@@ -152,7 +152,7 @@ def _accepted_code(run: Run, task: dict[str, Any]) -> list[str]:
 
 
 def _copy_sources(run: Run, shadow: Workspace) -> None:
-    shutil.copyfile(run.folder / "manifest.yaml", shadow.root / f"{run.experiment}.yaml")
+    shutil.copyfile(run.folder / MANIFEST, shadow.root / f"{run.experiment}.yaml")
     shutil.copyfile(run.folder / FILE, shadow.root / FILE)
     if (run.folder / "code").is_dir():
         shutil.copytree(run.folder / "code", shadow.root, dirs_exist_ok=True)

@@ -14,7 +14,7 @@ from kagkit.foundation.files import file_sha256
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.ancestry import trace_runs
-from kagkit.runs.record import Run, find_run, find_submission
+from kagkit.runs.record import MANIFEST, Run, find_run, find_submission
 from kagkit.runs.store import verify_files
 from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE, Competition
@@ -25,7 +25,6 @@ from kagkit.workspace.shipped import VERSION, list_shipped
 
 LOCK = ".lock.yaml"
 CALLED = ("prepare", "load", "predict")
-MANIFEST = "manifest.yaml"
 USED = ("weights/", "code/", MANIFEST, FILE)
 T = TypeVar("T")
 

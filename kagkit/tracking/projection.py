@@ -13,7 +13,7 @@ from typing import Any
 from kagkit.foundation.errors import Problem, ReproductionError
 from kagkit.foundation.files import canonical_json, digest_of, read_json_lines
 from kagkit.foundation.strictyaml import parse_yaml
-from kagkit.runs.record import Run
+from kagkit.runs.record import MANIFEST, Run
 from kagkit.tracking.curves import Logged, Point, read_logged
 from kagkit.workspace.layout import Workspace
 
@@ -221,9 +221,9 @@ def _short(score: float) -> float:
 
 
 def _params(run: Run) -> dict[str, str]:
-    path = run.folder / "manifest.yaml"
+    path = run.folder / MANIFEST
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    manifest = parse_yaml(text, f"{run.name}: manifest.yaml").plain
+    manifest = parse_yaml(text, f"{run.name}: {MANIFEST}").plain
     apart = ("kagkit", "note", "folds", "search")
     told = {name: value for name, value in manifest.items() if name not in apart}
     data, scores = run.data, run.data["folds"]
