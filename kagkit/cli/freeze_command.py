@@ -43,9 +43,10 @@ def freeze(final: str, rehearse: Any, again: bool, as_json: bool) -> int:
     from dataclasses import asdict
 
     from kagkit.cli.drawing import emit_json
+    from kagkit.runs.ancestry import trace_runs
     from kagkit.runs.record import find_run
     from kagkit.stages.checklist import list_points, tell_deadlines
-    from kagkit.stages.freeze import freeze_final, gather_members
+    from kagkit.stages.freeze import freeze_final
     from kagkit.workspace.layout import find_workspace
 
     start = Path(final)
@@ -56,7 +57,7 @@ def freeze(final: str, rehearse: Any, again: bool, as_json: bool) -> int:
         _draw(frozen)
     rehearsal = None
     if rehearse != "none":
-        rehearsal = _rehearse(workspace, gather_members(workspace, run), rehearse, as_json)
+        rehearsal = _rehearse(workspace, list(trace_runs(workspace, run).values()), rehearse, as_json)
     points, deadlines = list_points(workspace, frozen, run), tell_deadlines(workspace)
     if as_json:
         facts = {"rehearsal": rehearsal, "checklist": [asdict(each) for each in points], "deadlines": deadlines}

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kagkit.foundation.errors import KagkitError, ManifestError, Problem, ReproductionError
-from kagkit.foundation.files import held
+from kagkit.foundation.errors import ManifestError, Problem, ReproductionError
+from kagkit.foundation.files import file_sha256, held
+from kagkit.runs.ancestry import trace_runs
 from kagkit.runs.record import Run, find_run, verify_run
 from kagkit.stages.codestate import tell_code
 from kagkit.stages.lock import FILE, Lock, read_lock, tell_member, write_lock
@@ -63,7 +64,7 @@ def freeze_final(workspace: Workspace, final: str, *, again: bool = False) -> Fr
     if run.data["stage"] != 1:
         problem = Problem(run.name, "a run of stage 2", "one of stage 1")
         raise ManifestError(f"{run.name} is not frozen", [problem])
-    runs = gather_members(workspace, run)
+    runs = list(trace_runs(workspace, run).values())
     _refuse_unfit(runs)
     with held(workspace.cache / "freeze.lock"):
         lock = read_lock(workspace) or Lock({}, {})
@@ -79,32 +80,7 @@ def freeze_final(workspace: Workspace, final: str, *, again: bool = False) -> Fr
             write_lock(workspace, _joined(lock, name, before, told))
             same = False
     listed = tuple(_listed(each) for each in runs)
-    return Frozen(FILE, name, run.name, listed, not same, tuple(_warnings(runs)), before["code"])
-
-
-def gather_members(workspace: Workspace, run: Run) -> list[Run]:
-    """A run and all that fed it, each after those that feed it.
-
-    Raises:
-        ReproductionError: One is gone, or its record is damaged.
-    """
-    found: dict[str, Run] = {}
-    problems: list[Problem] = []
-
-    def visit(each: Run) -> None:
-        for parent in each.data["parents"]:
-            if parent["run"] in found:
-                continue
-            try:
-                visit(find_run(workspace, parent["run"]))
-            except KagkitError as error:
-                problems.append(Problem(parent["run"], error.summary, f"as it fed {each.name}"))
-        found[each.name] = each
-
-    visit(run)
-    if problems:
-        raise ReproductionError(f"what fed {run.name} is not there", problems)
-    return list(found.values())
+    return Frozen(FILE, name, run.name, listed, not same, (*_moved(workspace, run), *_warnings(runs)), before["code"])
 
 
 def _refuse_unfit(runs: list[Run]) -> None:
@@ -139,6 +115,15 @@ def _joined(lock: Lock, name: str, entry: dict[str, Any], told: dict[str, dict[s
 def _listed(run: Run) -> dict[str, Any]:
     weights = {told["name"]: told["sha256"] for told in run.data["weights"]}
     return {"experiment": run.experiment, "run": run.name, "weights_sha256": weights}
+
+
+def _moved(workspace: Workspace, run: Run) -> list[Problem]:
+    """Whether the manifest is another than the one that was run."""
+    path = workspace.root / f"{run.experiment}.yaml"
+    if run.data["manifest_sha256"] == file_sha256(path):
+        return []
+    hint = f"kagkit run {run.experiment}, and freeze it again, where the file is meant"
+    return [Problem(path.name, f"edited since {run.name}, which is what is frozen", hint=hint)]
 
 
 def _warnings(runs: list[Run]) -> list[Problem]:
