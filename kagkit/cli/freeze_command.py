@@ -60,7 +60,11 @@ def freeze(final: str, rehearse: Any, again: bool, as_json: bool) -> int:
         rehearsal = _rehearse(workspace, list(trace_runs(workspace, run).values()), rehearse, as_json)
     points, deadlines = list_points(workspace, frozen, run), tell_deadlines(workspace)
     if as_json:
-        facts = {"rehearsal": rehearsal, "checklist": [asdict(each) for each in points], "deadlines": deadlines}
+        facts = {
+            "rehearsal": rehearsal,
+            "checklist": [asdict(each) for each in points],
+            "deadlines": deadlines,
+        }
         emit_json(frozen.as_json() | facts)
     else:
         _draw_end(points, deadlines)

@@ -83,7 +83,9 @@ def _begin(final: str | None, given: dict[str, Any]) -> SecondStage:
 
     retrain = given["retrain"]
     if retrain is not None and retrain.endswith(".yaml"):
-        raise click.UsageError(f"--retrain {retrain}: a file; write it first: kagkit stage2 {retrain} --retrain")
+        raise click.UsageError(
+            f"--retrain {retrain}: a misplaced file; write it first: kagkit stage2 {retrain} --retrain"
+        )
     workspace = find_workspace(Path(final) if final and Path(final).is_file() else Path.cwd())
     budget = None if given["budget"] is None else read_span(given["budget"])
     now = datetime.now().astimezone()
@@ -103,7 +105,9 @@ def _draw(second: SecondStage) -> None:
 
     facts = second.facts
     if facts["models"]:
-        rows = [[each["experiment"], each["policy"], each["decision"], each["why"]] for each in facts["models"]]
+        rows = [
+            [each["experiment"], each["policy"], each["decision"], each["why"]] for each in facts["models"]
+        ]
         draw_table(["model", "policy", "decision", "why"], rows)
     final, safe = facts["final"], facts["safe"]
     if safe and safe["submission"]:

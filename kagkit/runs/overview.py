@@ -72,6 +72,7 @@ def _complete_runs(workspace: Workspace, problems: list[Problem]) -> Iterator[Ru
 
 
 def list_deadlines(stages: dict[str, Stage], now: datetime, zone: tzinfo | None) -> Iterator[dict[str, Any]]:
+    """The deadline of each stage that tells one: `what`, `utc`, `local`, and `left` in seconds."""
     for number, stage in stages.items():
         if stage.deadline is not None:
             time = datetime.fromisoformat(stage.deadline)

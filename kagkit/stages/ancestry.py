@@ -76,7 +76,11 @@ def _own(workspace: Workspace, run: Run, weight: float | None) -> list[Ancestor]
     found = []
     for seed, fold in fits:
         sha256 = own.get((seed, fold))
-        old = before if before is not None and sha256 is not None and frozen.get((seed, fold)) == sha256 else run
+        old = (
+            before
+            if before is not None and sha256 is not None and frozen.get((seed, fold)) == sha256
+            else run
+        )
         stage = old.data["stage"]
         version = old.data["data"][f"stage{stage}"]
         share = None if weight is None else weight / len(fits)
@@ -98,7 +102,9 @@ def _digests(run: Run) -> dict[Fit, str]:
     for told in run.data["weights"]:
         files.setdefault((told["seed"], told["fold"]), []).append(told)
     return {
-        fit: each[0]["sha256"] if len(each) == 1 else digest_of([[one["name"], one["sha256"]] for one in each])
+        fit: each[0]["sha256"]
+        if len(each) == 1
+        else digest_of([[one["name"], one["sha256"]] for one in each])
         for fit, each in files.items()
     }
 

@@ -106,9 +106,7 @@ def expect_seconds(workspace: Workspace, member: Member, growth: float) -> float
     """
     folds = member.manifest.stage2.folds
     took = task_seconds(workspace, member.run, ("prepare", "train", "predict"))
-    return growth * sum(
-        value for (kind, fold), value in took.items() if kind != "train" or folds.has(fold)
-    )
+    return growth * sum(value for (kind, fold), value in took.items() if kind != "train" or folds.has(fold))
 
 
 def finished_run(workspace: Workspace, experiment: str) -> Run | None:
@@ -128,7 +126,8 @@ def plan_retraining(planned: Sequence[Planned], budget: float | None) -> list[Pl
     """What of a plan fits into some seconds, taken in its order; what does not fit stays frozen.
 
     Example:
-        >>> rows = [Planned(name, "always", cost, "to do", "") for name, cost in (("a", 50), ("b", 90), ("c", 9))]
+        >>> costs = {"a": 50, "b": 90, "c": 9}
+        >>> rows = [Planned(name, "always", cost, "to do", "") for name, cost in costs.items()]
         >>> [row.state for row in plan_retraining(rows, 60)]
         ['to do', 'no time', 'to do']
     """
@@ -136,7 +135,9 @@ def plan_retraining(planned: Sequence[Planned], budget: float | None) -> list[Pl
     for each in planned:
         if each.state == "to do" and left is not None:
             if each.seconds > left:
-                why = f"takes about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
+                why = (
+                    f"takes about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
+                )
                 told.append(replace(each, state="no time", why=why))
                 continue
             left -= each.seconds
@@ -144,14 +145,13 @@ def plan_retraining(planned: Sequence[Planned], budget: float | None) -> list[Pl
     return told
 
 
-def seconds_left(budget: float | None, until: datetime | None, now: datetime) -> float | None:
-    """How long may be trained: the shorter of the two; None where nothing is said.
+def seconds_left(budget: float | None, until: datetime | None, spent: float) -> float | None:
+    """How long may still be trained: the shorter of a budget less what is spent, and the time until then.
 
     Example:
-        >>> now = datetime(2019, 8, 26, 12, tzinfo=UTC)
-        >>> seconds_left(7200, datetime(2019, 8, 26, 13, tzinfo=UTC), now)
-        3600.0
+        >>> seconds_left(7200, None, 3600), seconds_left(None, None, 3600)
+        (3600, None)
     """
-    limits = [] if budget is None else [budget]
-    limits += [] if until is None else [(until - now).total_seconds()]
+    limits = [] if budget is None else [budget - spent]
+    limits += [] if until is None else [(until - datetime.now(UTC)).total_seconds()]
     return min(limits, default=None)

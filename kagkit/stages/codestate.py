@@ -23,7 +23,13 @@ def tell_code(workspace: Workspace, patch: str) -> dict[str, Any]:
     """
     root = workspace.root
     commit, differs = _git(root, "rev-parse", "HEAD"), _git(root, "diff", "HEAD", "--binary", "--", ".")
-    told: dict[str, Any] = {"commit": None, "dirty": None, "patch": None, "patch_sha256": None, "untracked": []}
+    told: dict[str, Any] = {
+        "commit": None,
+        "dirty": None,
+        "patch": None,
+        "patch_sha256": None,
+        "untracked": [],
+    }
     if commit is None or differs is None:
         return told
     listed = _git(root, "ls-files", "--others", "--exclude-standard", "--", "*.py", "*.yaml") or b""

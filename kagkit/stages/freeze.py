@@ -80,7 +80,9 @@ def freeze_final(workspace: Workspace, final: str, *, again: bool = False) -> Fr
             write_lock(workspace, _joined(lock, name, before, told))
             same = False
     listed = tuple(_listed(each) for each in runs)
-    return Frozen(FILE, name, run.name, listed, not same, (*_moved(workspace, run), *_warnings(runs)), before["code"])
+    return Frozen(
+        FILE, name, run.name, listed, not same, (*_moved(workspace, run), *_warnings(runs)), before["code"]
+    )
 
 
 def _refuse_unfit(runs: list[Run]) -> None:

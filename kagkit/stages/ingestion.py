@@ -67,8 +67,8 @@ def tell_arrival(arrival: Arrival) -> dict[str, Any]:
     """What stage 2 brought, as plain data.
 
     Returns:
-        The keys of `Ingestion`; `labels`: by numeric target, the mean in old and in released rows; `drift`: for
-        each pair of parts, whether a classifier tells them apart, and the held-out AUC.
+        The keys of `Ingestion`; `labels`: by numeric target, the mean in old and in released rows; `drift`:
+        for each pair of parts, whether a classifier tells them apart, and the held-out AUC.
 
     Raises:
         DataError: The rows cannot be read.

@@ -133,7 +133,9 @@ def line_up(runs: Iterable[Run]) -> Lineup:
 
 def _combining(runs: tuple[Run, ...]) -> set[str]:
     """The runs of shipped recipes that feed nothing but other such runs."""
-    found = {run.name for run in runs if Member(run, "", combines=False).plain.get("recipe") in list_shipped()}
+    found = {
+        run.name for run in runs if Member(run, "", combines=False).plain.get("recipe") in list_shipped()
+    }
     for run in reversed(runs):
         if run.name not in found:
             found -= {parent["run"] for parent in run.data["parents"]}

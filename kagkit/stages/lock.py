@@ -14,7 +14,7 @@ from kagkit.workspace.layout import Workspace
 
 FILE = "stage1.lock.yaml"
 FORMAT = 1
-HEADER = "What stage 1 ended with, written by kagkit freeze. Commit it; never edit it: kagkit stage2 proves it."
+HEADER = "What stage 1 ended with, by kagkit freeze. Commit it, never edit it: kagkit stage2 proves it."
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Lock:
     """What was frozen.
 
     Attributes:
-        finals: By manifest name: `run`, its `members`, the time it was `frozen`, the `submission`, the `code`.
+        finals: By manifest name: `run`, its `members`, the time it was `frozen`, the
+            `submission`, the `code`.
         members: By run, `exp001/3`: every digest that tells it, as `tell_member` makes them.
     """
 

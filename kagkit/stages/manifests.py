@@ -76,7 +76,10 @@ def write_mixed(workspace: Workspace, member: Member) -> Written:
     Raises:
         RunError: It cannot be written.
     """
-    told: dict[str, Any] = {"recipe": BLEND, "inputs": {"frozen": member.frozen, "retrained": member.retrained}}
+    told: dict[str, Any] = {
+        "recipe": BLEND,
+        "inputs": {"frozen": member.frozen, "retrained": member.retrained},
+    }
     told |= {"args": {"method": "mean"}}
     told |= {key: member.plain[key] for key in ("folds", "submission", "submissions") if key in member.plain}
     return _write(workspace, member.mixed, member, told, "the frozen and the retrained model, averaged")
@@ -128,7 +131,11 @@ def _fitted(member: Member) -> dict[str, Any]:
     for name, making in member.manifest.variants.items():
         if making.fit_args:
             fixed = {"make": making.make, "args": found.get(name, making.args)}
-            told |= {"submissions": told.get("submissions", {}) | {name: fixed}} if name else {"submission": fixed}
+            told |= (
+                {"submissions": told.get("submissions", {}) | {name: fixed}}
+                if name
+                else {"submission": fixed}
+            )
         elif name:
             own = member.plain["submissions"][name]
             told["submissions"] = told.get("submissions", {}) | {name: own}

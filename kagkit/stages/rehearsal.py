@@ -67,10 +67,14 @@ def rehearse(
     for run in runs:
         if not run.imported:
             weights: Level = "scratch" if run.data["keeps"] == "predictions" else "weights"
-            yield from reproduce_run(workspace, run, "scratch" if rehearsal == "scratch" else weights, Choice())
+            yield from reproduce_run(
+                workspace, run, "scratch" if rehearsal == "scratch" else weights, Choice()
+            )
 
 
-def tell_rehearsal(rehearsal: Rehearsal, costs: Sequence[Cost], made: Sequence[Reproduction]) -> dict[str, Any]:
+def tell_rehearsal(
+    rehearsal: Rehearsal, costs: Sequence[Cost], made: Sequence[Reproduction]
+) -> dict[str, Any]:
     """A rehearsal as `kagkit freeze --json` tells it."""
     return {
         "level": rehearsal,

@@ -89,7 +89,9 @@ class SecondStage:
     def plan(self) -> list[budget.Planned]:
         """What retraining comes to, in the order in which it is done, and what of it fits the time."""
         growth = self.arrival.growth
-        costs = {each.base: budget.expect_seconds(self.workspace, each, growth) for each in self.lineup.models}
+        costs = {
+            each.base: budget.expect_seconds(self.workspace, each, growth) for each in self.lineup.models
+        }
         rows = [
             self._planned(each, costs[each.base])
             for each in budget.order_by_priority(self.lineup.models, costs)
@@ -107,10 +109,7 @@ class SecondStage:
         return budget.Planned(member.base, policy, seconds, "to do", "")
 
     def _left(self) -> float | None:
-        spent = time.monotonic() - self._began
-        limit = None if self.wish.budget is None else self.wish.budget - spent
-        until = self.wish.until
-        return budget.seconds_left(limit, until, datetime.now(until.tzinfo) if until else datetime.min)
+        return budget.seconds_left(self.wish.budget, self.wish.until, time.monotonic() - self._began)
 
     def _ingest(self) -> Iterator[Event]:
         told = self.facts["ingest"] = tell_arrival(self.arrival)
@@ -129,7 +128,9 @@ class SecondStage:
         if not audited:
             yield Noted("audit: no submission of stage 1 has a score; kagkit lb sync brings them home")
         for each in audited:
-            again = "not scored" if each.recomputed is None else f"{each.recomputed:.5f} by the released labels"
+            again = (
+                "not scored" if each.recomputed is None else f"{each.recomputed:.5f} by the released labels"
+            )
             verdict = {True: "as the host had it", False: "NOT as the host had it", None: "not comparable"}
             yield Noted(f"audit: {each.submission}: {again}, {verdict[each.match]}: {each.why}")
         yield from (Noted(f"ALARM: {alarm}") for alarm in audit.tell_alarms(audited))
@@ -188,7 +189,9 @@ class SecondStage:
                 continue
             left = self._left()
             if each.state == "to do" and left is not None and each.seconds > left:
-                yield Noted(f"{name}: about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: frozen")
+                yield Noted(
+                    f"{name}: about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: frozen"
+                )
                 chosen.discard(name)
                 continue
             member = by_name[name]
@@ -224,8 +227,10 @@ class SecondStage:
 
     def _final(self) -> Iterator[Event]:
         if not self.facts["models"]:
-            yield from self._decide()
+            told = verdicts.read_settled(self.workspace, self.final)
+            self.facts["models"] = [vars(each) for each in told]
         words = {each["experiment"]: each["decision"] for each in self.facts["models"]}
+        self._refuse_others(words)
         names = {"keep": "frozen", "retrain": "retrained", "mix": "mixed"}
         chosen = {each.base: getattr(each, names[words[each.base]]) for each in self.lineup.models}
         for member in self.lineup.models:
@@ -238,11 +243,19 @@ class SecondStage:
         self.facts["final"] = self._packaged(run) | {"members": members}
         yield Noted(f"final: {self.facts['final']['submission']} of {run.name}")
 
+    def _refuse_others(self, words: dict[str, verdicts.Verdict]) -> None:
+        lacking = [each.base for each in self.lineup.models if each.base not in words]
+        if lacking:
+            hint = "kagkit stage2 --step decide"
+            problems = [Problem(verdicts.FILE, f"nothing about {name}", hint=hint) for name in lacking]
+            raise ManifestError("not every model is decided on", problems)
+
     def _combine(self, member: Member, chosen: dict[str, str]) -> Generator[Event, None, str]:
         """The experiment that combines what was decided: the frozen one where nothing of it changes."""
         own = [self.lineup.of(run) for run in member.fed_by.values()]
         unchanged = all(chosen[each.base] == each.frozen for each in own)
-        stays = self.wish.retrain == "none" or member.manifest.stage2.retrain == "never"
+        asked = any(each["policy"] != "never" for each in self.facts["models"])
+        stays = not asked or member.manifest.stage2.retrain == "never"
         if unchanged and stays:
             return member.frozen
         written = manifests.write_combined(
@@ -271,7 +284,9 @@ def _policies(lineup: Lineup, retrain: str | None) -> dict[str, str]:
         return dict.fromkeys(own, POLICIES[str(retrain)]) | must
     names = [name.strip() for name in str(retrain).split(",")]
     problems = [
-        Problem("--retrain", f"{name}: no model of this final", hint=did_you_mean(name, [*own, "all", "none"]))
+        Problem(
+            "--retrain", f"{name}: no model of this final", hint=did_you_mean(name, [*own, "all", "none"])
+        )
         for name in names
         if name not in own
     ]

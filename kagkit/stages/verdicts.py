@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
 from kagkit.foundation.files import write_file
@@ -70,17 +70,18 @@ def decide_model(
         why = "it keeps predictions alone: it can only be trained again"
         return Decided(experiment, policy, "retrain", why, None, None, *names)
     try:
-        from kagkit.judgement.decisions import decide  # type: ignore[import-not-found]
+        from kagkit.judgement.decisions import decide  # type: ignore[import-untyped, unused-ignore]
     except ModuleNotFoundError:
         if policy != "always":
-            problem = Problem(experiment, f"policy {policy} weighs evidence", hint="--retrain=all, none or NAMES")
+            problem = Problem(
+                experiment, f"policy {policy} weighs evidence", hint="--retrain=all, none or NAMES"
+            )
             raise ManifestError("this kagkit cannot weigh evidence", [problem]) from None
         return Decided(experiment, policy, "retrain", "retrained, by its policy", None, None, *names)
     found = decide(workspace, frozen, retrained, policy)
-    evidence = asdict(found.evidence) if is_dataclass(found.evidence) else found.evidence
-    return Decided(
-        experiment, policy, found.decision, found.why, found.question, cast("Any", evidence), *names
-    )
+    evidence: Any = found.evidence
+    evidence = asdict(evidence) if is_dataclass(evidence) and not isinstance(evidence, type) else evidence
+    return Decided(experiment, policy, found.decision, found.why, found.question, evidence, *names)
 
 
 def settle(workspace: Workspace, final: str, decided: list[Decided]) -> list[Decided]:
@@ -90,7 +91,7 @@ def settle(workspace: Workspace, final: str, decided: list[Decided]) -> list[Dec
         ManifestError: The file says something that is no decision, or of what is no model.
         RunError: It cannot be written.
     """
-    words = _words_of_the_user(workspace, final)
+    words = {name: each["decision"] for name, each in _entries(workspace, final).items() if _is_yours(each)}
     told = [_overruled(each, words.get(each.experiment)) for each in decided]
     models = {
         each.experiment: {
@@ -114,7 +115,11 @@ def settle(workspace: Workspace, final: str, decided: list[Decided]) -> list[Dec
 def _overruled(decided: Decided, word: Verdict | None) -> Decided:
     if word is None or word == decided.decision:
         return decided
-    lacking = {"retrain": decided.new_run, "keep": decided.old_run, "mix": decided.new_run and decided.old_run}
+    lacking = {
+        "retrain": decided.new_run,
+        "keep": decided.old_run,
+        "mix": decided.new_run and decided.old_run,
+    }
     if not lacking[word]:
         what = "not retrained" if decided.new_run is None else "not frozen"
         problem = Problem(f"{FILE}: {decided.experiment}", f"{word}, and it was {what}", decided.decision)
@@ -123,24 +128,45 @@ def _overruled(decided: Decided, word: Verdict | None) -> Decided:
     return Decided(**{**vars(decided), "decision": word, "why": why})
 
 
-def _words_of_the_user(workspace: Workspace, final: str) -> dict[str, Verdict]:
-    """By experiment, what the user wrote in place of what was proposed."""
+def read_settled(workspace: Workspace, final: str) -> list[Decided]:
+    """The decisions as they stand in the file, whoever took them; evidence is not in it.
+
+    Raises:
+        ManifestError: There is no such file for this final, or a decision cannot be followed.
+    """
+    entries = _entries(workspace, final)
+    if not entries:
+        hint = "kagkit stage2 --step decide"
+        problem = Problem(FILE, f"no decisions for {final}", hint=hint)
+        raise ManifestError("nothing is decided", [problem])
+    told = []
+    for name, each in entries.items():
+        facts = (each.get("why", ""), each.get("question"), None, each.get("frozen"), each.get("retrained"))
+        proposed = Decided(name, each.get("policy", ""), each["proposed"], *facts)
+        told.append(_overruled(proposed, each["decision"]))
+    return told
+
+
+def _is_yours(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["decision"] != entry["proposed"])
+
+
+def _entries(workspace: Workspace, final: str) -> dict[str, dict[str, Any]]:
+    """What the file says of each model of a final; empty where it is of another final, or not there."""
     path = workspace.root / FILE
-    if not path.is_file():
-        return {}
-    plain = read_yaml(path, FILE).plain
+    plain = read_yaml(path, FILE).plain if path.is_file() else {}
     told = plain if isinstance(plain, dict) else {}
     models = told.get("models")
     if told.get("final") != final or not isinstance(models, dict):
         return {}
-    found, problems = {}, []
+    problems = []
     for name, each in models.items():
-        word = each.get("decision") if isinstance(each, Mapping) else None
-        if word not in get_args(Verdict):
-            hint = did_you_mean(str(word), get_args(Verdict))
-            problems.append(Problem(f"{FILE}: {name}", f"decision: {word}", "retrain, keep or mix", hint))
-        elif word != each.get("proposed"):
-            found[str(name)] = cast("Verdict", word)
+        facts = each if isinstance(each, dict) else {}
+        for key in ("decision", "proposed"):
+            if facts.get(key) not in get_args(Verdict):
+                hint = did_you_mean(str(facts.get(key)), get_args(Verdict))
+                found = f"{key}: {facts.get(key)}"
+                problems.append(Problem(f"{FILE}: {name}", found, "retrain, keep or mix", hint))
     if problems:
         raise ManifestError(f"{FILE} cannot be used", problems)
-    return found
+    return {str(name): dict(each) for name, each in models.items()}
