@@ -59,6 +59,7 @@ def audit_submissions(arrival: Arrival) -> list[Audited]:
         DataError: The ledger or the rows cannot be read.
     """
     workspace = arrival.workspace
+    released, tested = len(arrival.released), len(arrival.tested)
     audited = []
     for name, scores in sorted(read_scores(workspace).items()):
         reference, _, variant = name.partition(":")
@@ -72,7 +73,7 @@ def audit_submissions(arrival: Arrival) -> list[Audited]:
             why = "; ".join([error.summary, *(problem.found for problem in error.problems)])
             audited.append(Audited(name, scores.public, scores.private, None, None, 0, None, why))
             continue
-        lb, slack, why = _shown(workspace, scores, len(arrival.released), len(arrival.tested))
+        lb, slack, why = _shown(workspace, scores, released, tested)
         match = None if lb is None else abs(recomputed - lb) <= slack
         audited.append(Audited(name, scores.public, scores.private, lb, recomputed, rows, match, why))
     return audited

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kagkit.foundation.files import file_sha256
-from kagkit.foundation.strictyaml import read_yaml
+from kagkit.foundation.strictyaml import dump_yaml, read_yaml
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, add_scores
 from tests.flows.test_second_stage import oof, release
@@ -60,7 +60,14 @@ def retrained(second: Path, tmp_path: Path) -> Path:
 def begin(root: Path) -> None:
     """Freeze the final, and release stage 2."""
     kagkit(root, "freeze", "FINAL.yaml")
-    release(root, **RULES)
+    release_here(root)
+
+
+def release_here(root: Path) -> None:
+    """Release stage 2; the folds stay as they are declared."""
+    release(root)
+    path = root / "competition.yaml"
+    path.write_text(path.read_text() + dump_yaml({"folds": FOLDS}))
 
 
 def some_weights(root: Path) -> Path:
@@ -93,7 +100,7 @@ def test_two_finals_stand_in_one_lock(ended: Path) -> None:
     kagkit(ended, "freeze", "FINAL.yaml")
     kagkit(ended, "freeze", "exp001.yaml")
     assert set(read_yaml(ended / LOCK, LOCK).plain["finals"]) == {"FINAL", "exp001"}
-    release(ended, **RULES)
+    release_here(ended)
     assert "2 finals were frozen" in kagkit(ended, "stage2", code=2).err
 
 
@@ -289,7 +296,7 @@ def test_a_policy_that_weighs_evidence_asks_the_judge(
 @pytest.mark.parametrize("seen", ["exp001-s1.yaml", "exp001-s2.yaml"])
 def test_killed_and_typed_again_it_ends_with_the_same_bytes(seen: str, ended: Path, second: Path) -> None:
     begin(ended)
-    words = [sys.executable, "-m", "kagkit", "stage2", "--retrain=all"]
+    words = [sys.executable, "-c", "from kagkit.cli import main; main()", "stage2", "--retrain=all"]
     with (ended / "killed.txt").open("wb") as log:
         process = subprocess.Popen(words, cwd=ended, stdout=log, stderr=log, start_new_session=True)
         while process.poll() is None and not (ended / seen).exists():
