@@ -234,7 +234,10 @@ class SecondStage:
         names = {"keep": "frozen", "retrain": "retrained", "mix": "mixed"}
         chosen = {each.base: getattr(each, names[words[each.base]]) for each in self.lineup.models}
         for member in self.lineup.models:
-            if words[member.base] == "mix":
+            if words[member.base] == "mix" and self._say_the_same(member):
+                yield Noted(f"{member.base}: frozen and retrained say the very same: there is nothing to mix")
+                chosen[member.base] = member.frozen
+            elif words[member.base] == "mix":
                 yield from _kept(manifests.write_mixed(self.workspace, member))
         for member in self.lineup.combinations:
             chosen[member.base] = yield from self._combine(member, chosen)
@@ -242,6 +245,14 @@ class SecondStage:
         members = [asdict(each) for each in ancestry.trace_ancestors(self.workspace, run)]
         self.facts["final"] = self._packaged(run) | {"members": members}
         yield Noted(f"final: {self.facts['final']['submission']} of {run.name}")
+
+    def _say_the_same(self, member: Member) -> bool:
+        frozen, retrained = (
+            budget.finished_run(self.workspace, name) for name in (member.frozen, member.retrained)
+        )
+        if frozen is None or retrained is None:
+            return False
+        return all(frozen.data[which] == retrained.data[which] for which in ("oof", "test"))
 
     def _refuse_others(self, words: dict[str, verdicts.Verdict]) -> None:
         lacking = [each.base for each in self.lineup.models if each.base not in words]

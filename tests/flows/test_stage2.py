@@ -19,10 +19,11 @@ from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, add_scores
 from tests.flows.test_second_stage import oof, release
 from tests.terminal import edit, kagkit, newest_run, record
-from tests.toy import make_workspace, write_manifest
+from tests.toy import make_workspace, write_manifest, write_recipe
 
 FOLDS = {"main": {"n": 2}}
 RULES = {"rows": {"key": ["id"], "group": "group"}, "folds": FOLDS}
+WARM = {"priority": 1, "folds": [0], "start": "weights", "args": {"shift": 0.8}}
 LOCK, DECISIONS = "stage1.lock.yaml", "stage2.decisions.yaml"
 
 
@@ -30,7 +31,7 @@ LOCK, DECISIONS = "stage1.lock.yaml", "stage2.decisions.yaml"
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace at the end of stage 1: two models and their blend have run. For reading only."""
     root = make_workspace(tmp_path_factory.mktemp("first") / "toy", **RULES)
-    write_manifest(root, "exp002", args={"shift": 0.2}, stage2={"priority": 1})
+    write_manifest(root, "exp002", args={"shift": 0.2}, stage2=WARM)
     write_manifest(root, "FINAL", recipe="kagkit.recipes.blend", inputs={"a": "exp001", "b": "exp002"})
     kagkit(root, "run", "FINAL")
     return root
@@ -194,7 +195,15 @@ def test_everything_retrained_comes_to_a_final_whose_every_weight_is_told(retrai
     final = told["final"]
     assert final["run"] == "FINAL-s2/1"
     assert sum(each["weight"] for each in final["members"]) == pytest.approx(1)
-    assert {each["stage"] for each in final["members"]} == {2}
+    stages = {(each["experiment"], each["fold"]): each["stage"] for each in final["members"]}
+    assert stages == {
+        ("exp001-s2", 0): 2,
+        ("exp001-s2", 1): 2,
+        ("exp002-s2", 0): 2,
+        ("exp002-s2", 1): 1,  # its manifest retrains fold 0 alone
+    }
+    warm = read_yaml(retrained / "exp002-s2.yaml", "exp002-s2.yaml").plain
+    assert (warm["start"], warm["frozen"], warm["args"]) == ("exp002/1", [1], {"shift": 0.8})
     digests = {
         each["sha256"] for name in ("exp001-s2", "exp002-s2") for each in record(retrained, name)["weights"]
     }
@@ -250,16 +259,17 @@ def test_an_edited_manifest_is_never_written_again(retrained: Path) -> None:
     assert record(retrained, "exp001-s2")["number"] == 2
 
 
-def test_what_does_not_fit_the_budget_is_told_and_stays_frozen(ended: Path) -> None:
-    begin(ended)
-    told = kagkit(ended, "stage2", "--plan", "--budget", "0.001s", "--json").json["plan"]
+def test_what_does_not_fit_the_budget_is_told_and_stays_frozen(retrained: Path) -> None:
+    for name in ("exp001-s2", "exp002-s2"):
+        (retrained / f"{name}.yaml").unlink()
+        shutil.rmtree(retrained / "runs" / name)
+    told = kagkit(retrained, "stage2", "--plan", "--budget", "0.001s", "--json").json["plan"]
     assert {each["state"] for each in told} == {"no time"}
-    kagkit(ended, "stage2", "--step", "safe")
     assert (
         "stays frozen"
-        in kagkit(ended, "stage2", "--retrain=all", "--budget", "0.001s", "--step", "retrain").err
+        in kagkit(retrained, "stage2", "--retrain=all", "--budget", "0.001s", "--step", "retrain").err
     )
-    told = kagkit(ended, "stage2", "--retrain=all", "--step", "decide", "--json").json["models"]
+    told = kagkit(retrained, "stage2", "--retrain=all", "--step", "decide", "--json").json["models"]
     assert [each["decision"] for each in told] == ["keep", "keep"]
 
 
@@ -293,13 +303,12 @@ def test_a_policy_that_weighs_evidence_asks_the_judge(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kills a group of processes")
-@pytest.mark.parametrize("seen", ["exp001-s1.yaml", "exp001-s2.yaml"])
-def test_killed_and_typed_again_it_ends_with_the_same_bytes(seen: str, ended: Path, second: Path) -> None:
+def test_killed_and_typed_again_it_ends_with_the_same_bytes(ended: Path, second: Path) -> None:
     begin(ended)
     words = [sys.executable, "-c", "from kagkit.cli import main; main()", "stage2", "--retrain=all"]
     with (ended / "killed.txt").open("wb") as log:
         process = subprocess.Popen(words, cwd=ended, stdout=log, stderr=log, start_new_session=True)
-        while process.poll() is None and not (ended / seen).exists():
+        while process.poll() is None and not (ended / "exp002-s2.yaml").exists():
             time.sleep(0.01)
         assert process.poll() is None
         time.sleep(0.7)
@@ -320,3 +329,28 @@ def test_the_audit_holds_our_metric_against_the_hosts(ended: Path) -> None:
     told = kagkit(ended, "stage2", "--step", "audit", "--json").json["audit"]
     assert [(each["submission"], each["match"]) for each in told] == [("exp001/1", True), ("exp002/1", False)]
     assert "ALARM: exp002/1" in kagkit(ended, "stage2", "--step", "audit").err
+
+
+KEPT_NOWHERE = '''"""Guess the mean, and keep no weights."""
+
+
+def train(task):
+    return float(task.train_rows["a"].mean())
+
+
+def predict(task, model, rows):
+    return (rows["a"] > model).astype("int64").to_frame("label")
+'''
+
+
+def test_a_model_without_weights_is_told_at_the_freeze_and_can_only_be_trained_again(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "toy", **RULES)
+    write_recipe(root, "bare.py", KEPT_NOWHERE)
+    write_manifest(root, "bare", recipe="bare.py")
+    kagkit(root, "run", "bare")
+    assert "it keeps predictions alone" in kagkit(root, "freeze", "bare").err
+    release_here(root)
+    told = kagkit(root, "stage2", "--retrain=none", "--json").json
+    assert told["safe"]["submission"] is None
+    assert told["final"]["run"] == "bare-s2/1"
+    assert "can only be trained again" in told["models"][0]["why"]
