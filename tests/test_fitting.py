@@ -247,3 +247,23 @@ def test_the_order_of_rows_changes_nothing(seed: int) -> None:
     )
     first, other = (fit_args(threshold_labels, ["at"], each, evaluations=14) for each in (held_out, shuffled))
     assert first == other
+
+
+def test_a_function_that_goes_through_all_it_is_given_is_given_its_rows_alone() -> None:
+    def go_through(predictions: Predictions, rows: pd.DataFrame, *, at: float = 0.5) -> pd.DataFrame:
+        chances = predictions.frame()
+        assert set(chances.index) == set(rows.index)
+        return (chances > at).astype(int).set_axis(["y"], axis=1)
+
+    def go_back(predictions: Predictions, rows: pd.DataFrame, *, at: float = 0.5) -> pd.DataFrame:
+        return go_through(predictions, rows, at=at)[::-1]
+
+    keys = pd.Index([f"r{place:02d}" for place in range(12)], name="id")
+    table = pd.DataFrame({"p": np.linspace(0, 1, 12)}, index=keys)
+    labels = (table > 0.6).astype(int).set_axis(["y"], axis=1)
+    judge = Truth(labels, metrics.accuracy, greater_is_better=True)
+    folds = pd.Series(np.arange(12) % 3, index=keys)
+    held_out = HeldOut(Predictions.of(table, ["id"]), table[[]], folds, judge)
+    assert fit_args(go_through, {"at": Range(0, 1)}, held_out).in_sample == 1.0
+    with pytest.raises(DataError, match="does not go row by row"):
+        fit_args(row_by_row(go_back), {"at": Range(0, 1)}, held_out)

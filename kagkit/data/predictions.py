@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -207,6 +207,18 @@ class Predictions:
         if self.kind(column) != "ragged":
             raise self._refused(column, self.kind(column), "a ragged column; see `array` and `frame`")
         return to_entries(self._taken(column, self._rows(keys)))
+
+    def only(self, keys: pd.Index[Any]) -> Self:
+        """The predictions of some rows, in the file's order; keys that are not there are passed over.
+
+        They are copied into memory: for masks of many rows, go through `iterate` instead.
+
+        Example:
+            >>> frame = pd.DataFrame({"p": [0.25, 0.5]}, index=pd.Index(["a", "b"], name="id"))
+            >>> Predictions.of(frame, ["id"]).only(frame.index[1:]).keys.tolist()
+            ['b']
+        """
+        return replace(self, table=self.table.filter(pa.array(keys.unique().get_indexer(self.keys) >= 0)))
 
     def values(self) -> dict[str, pa.Array]:
         """Every value column as it is kept, in the form `write` takes."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from kagkit.data.ingest import Ingestion, ingest, read_excluded, read_id_map
+from kagkit.data.ingestion import Ingestion, ingest, read_excluded, read_id_map
 from kagkit.data.parts import load_part
 from kagkit.data.rows import Part, find_targets
 from kagkit.workspace.layout import Workspace

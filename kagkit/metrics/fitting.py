@@ -7,7 +7,6 @@ one. The arguments for new rows are found on all rows; their score on the same r
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,29 +17,23 @@ import pandas as pd
 from kagkit.data.predictions import Predictions
 from kagkit.foundation.errors import DataError, ManifestError, Problem, did_you_mean
 from kagkit.foundation.files import canonical_json
+from kagkit.metrics.ranges import (
+    Place,
+    Range,
+    ends_of,
+    find_ranges,
+    numbers_in,
+    round_to,
+    value_at,
+    with_value,
+)
 from kagkit.metrics.truth import Judge, take_rows
 
 Make = Callable[..., pd.DataFrame]
-Place = tuple[str, Any]  # an argument, and where in it: a name, a place in a list, or None for all of it
 POINTS = 8  # steps of the first grid across a range
 HALVINGS = 4
 TABLES_KEPT = 128
 ROW_BY_ROW = "_kagkit_row_by_row"
-
-
-@dataclass(frozen=True)
-class Range:
-    """Where an argument may lie: `top: Annotated[float, Range(0, 1)] = 0.75` in a function's signature.
-
-    Attributes:
-        low: The least value; by default from the start: 0, or below it where the start is negative.
-        high: The largest value; by default four times the start, or as far above it as `low` is below.
-        whole: Whether only whole numbers fit.
-    """
-
-    low: float | None = None
-    high: float | None = None
-    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +131,7 @@ def fit_args(
     """
     folds = _folds_of(held_out)
     start = _start(make, names, dict(args or {}))
-    ranges = _ranges(make, names, start)
+    ranges = find_ranges(make, names, start)
     table = _Tables(make, held_out, folds)
     fits = {fold: training_folds(table.every, fold) for fold in table.every}
     whole = _Search(table, table.every, ranges, evaluations).done(start)
@@ -171,19 +164,24 @@ class _Tables:
         self.make, self.held_out, self.folds = make, held_out, folds
         self.every = sorted(set(folds))
         self.rows: dict[tuple[int, ...], pd.DataFrame] = {}
+        self.predicted: dict[tuple[int, ...], pd.DataFrame | Predictions] = {}
         self.scores: dict[str, float] = {}
         self.whole: dict[str, pd.DataFrame] = {}  # the latest tables of all rows, by arguments
 
     def made(self, args: Mapping[str, Any], folds: Sequence[int]) -> pd.DataFrame:
         """The table of some folds; of a function that goes row by row it is cut from that of all rows."""
-        rows = self._rows_of(folds)
         if not hasattr(self.make, ROW_BY_ROW):
-            return self.make(self.held_out.predictions, rows, **args)
-        said = canonical_json(args)
+            return self.make(self._predicted(folds), self._rows_of(folds), **args)
+        said, rows = canonical_json(args), self._rows_of(self.every)
         if said not in self.whole:
             if len(self.whole) >= TABLES_KEPT:
                 self.whole.pop(next(iter(self.whole)))
-            self.whole[said] = self.make(self.held_out.predictions, self._rows_of(self.every), **args)
+            self.whole[said] = table = self.make(self.held_out.predictions, rows, **args)
+            if not table.index.equals(rows.index):  # it is cut by place
+                problem = Problem(
+                    "row_by_row", "a table of other rows", "a line a row, by key, in their order"
+                )
+                raise DataError("what is marked row_by_row does not go row by row", [problem])
         return self.whole[said][self.folds.isin(folds).to_numpy()]
 
     def score(self, args: Mapping[str, Any], folds: Sequence[int]) -> float:
@@ -193,6 +191,15 @@ class _Tables:
             keys = self._rows_of(folds).index
             self.scores[said] = self.held_out.judge.score(self.made(args, folds), keys)
         return self.scores[said]
+
+    def _predicted(self, folds: Sequence[int]) -> pd.DataFrame | Predictions:
+        """The predictions of some folds alone: a function may go through all it is given."""
+        chosen, found = tuple(folds), self.held_out.predictions
+        if chosen not in self.predicted:
+            keys = self._rows_of(folds).index
+            own = found.only(keys) if isinstance(found, Predictions) else found.loc[found.index.isin(keys)]
+            self.predicted[chosen] = own
+        return self.predicted[chosen]
 
     def _rows_of(self, folds: Sequence[int]) -> pd.DataFrame:
         chosen = tuple(folds)
@@ -227,26 +234,26 @@ class _Search:
 
     def _move(self, place: Place, within: Range) -> None:
         """Try a grid across the range, then ever finer ones around the best; of equals the middle one."""
-        low, high = _ends(within)
+        low, high = ends_of(within)
         step = (high - low) / POINTS
         points = np.linspace(low, high, POINTS + 1).tolist()
         sign = 1 if self.tables.held_out.judge.greater_is_better else -1
         for _ in range(1 + HALVINGS):
-            tried = self._try(place, {_rounded(point, within) for point in points})
+            tried = self._try(place, {round_to(point, within) for point in points})
             best = max(tried.values(), key=lambda score: sign * score, default=self.score)
             if sign * best > sign * self.score:
                 equals = sorted(value for value, score in tried.items() if score == best)
-                self.args, self.score = _with_value(self.args, place, equals[len(equals) // 2]), best
+                self.args, self.score = with_value(self.args, place, equals[len(equals) // 2]), best
             step /= 2
-            here = float(_value(self.args, place))
+            here = float(value_at(self.args, place))
             points = [point for point in (here - step, here + step) if low <= point <= high]
 
     def _try(self, place: Place, values: set[float]) -> dict[float, float]:
         """The scores of other values of a number, as many of them as may still be tried."""
-        others = sorted(values - {_value(self.args, place)})
+        others = sorted(values - {value_at(self.args, place)})
         left = max(self.evaluations - self.tried, 0)
         self.stopped |= len(others) > left
-        return {value: self._evaluate(_with_value(self.args, place, value)) for value in others[:left]}
+        return {value: self._evaluate(with_value(self.args, place, value)) for value in others[:left]}
 
     def _evaluate(self, args: Mapping[str, Any]) -> float:
         self.tried += 1
@@ -276,7 +283,7 @@ def _start(make: Make, names: Sequence[str] | Mapping[str, Range], args: dict[st
         start = args.setdefault(name, known.get(name, inspect.Parameter.empty))
         if name not in known:
             problems.append(Problem(where, "no such argument", hint=did_you_mean(name, list(known))))
-        elif not _numbers_in(name, start):
+        elif not numbers_in(name, start):
             hint = f"write where to start: submission.args.{name}"
             problems.append(
                 Problem(where, "no number to start from", "a number, or a list or names of them", hint)
@@ -284,58 +291,3 @@ def _start(make: Make, names: Sequence[str] | Mapping[str, Range], args: dict[st
     if problems:
         raise ManifestError("arguments cannot be fitted", problems)
     return args
-
-
-def _ranges(
-    make: Make, names: Sequence[str] | Mapping[str, Range], start: Mapping[str, Any]
-) -> dict[Place, Range]:
-    """The range of every number to find, in the order of the names."""
-    hints = typing.get_type_hints(make, include_extras=True) if make.__annotations__ else {}
-    ranges = {}
-    for name in names:
-        declared = [item for item in getattr(hints.get(name), "__metadata__", ()) if isinstance(item, Range)]
-        told = names[name] if isinstance(names, Mapping) else next(iter(declared), Range())
-        numbers = _numbers_in(name, start[name])
-        reach = max(abs(number) for number in numbers.values()) or 1.0
-        for place, number in numbers.items():
-            whole = told.whole or isinstance(number, int)
-            lowest = -reach if min(numbers.values()) < 0 else 0.0
-            low = lowest if told.low is None else told.low
-            high = max(4.0 * reach, low + 1) if told.high is None else told.high
-            ranges[place] = Range(low, high, whole)
-    return ranges
-
-
-def _numbers_in(name: str, value: Any) -> dict[Place, float]:
-    """The numbers of an argument, each with its place; none where it holds anything else."""
-    items: dict[Any, Any] = {None: value}
-    if isinstance(value, Mapping):
-        items = dict(value)
-    elif isinstance(value, list | tuple):
-        items = dict(enumerate(value))
-    fit = all(isinstance(item, int | float) and not isinstance(item, bool) for item in items.values())
-    return {(name, place): item for place, item in items.items()} if fit else {}
-
-
-def _value(args: Mapping[str, Any], place: Place) -> Any:
-    name, inner = place
-    return args[name] if inner is None else args[name][inner]
-
-
-def _with_value(args: Mapping[str, Any], place: Place, value: float) -> dict[str, Any]:
-    name, inner = place
-    if inner is None:
-        return {**args, name: value}
-    if isinstance(args[name], Mapping):
-        return {**args, name: {**args[name], inner: value}}
-    changed = list(args[name])
-    changed[inner] = value
-    return {**args, name: changed}
-
-
-def _ends(within: Range) -> tuple[float, float]:
-    return float(within.low or 0), float(within.high if within.high is not None else 1)
-
-
-def _rounded(value: float, within: Range) -> float:
-    return round(value) if within.whole else round(value, 10)

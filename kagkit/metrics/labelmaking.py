@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from kagkit.formats.labels import to_cells
 from kagkit.foundation.errors import ManifestError, Problem, RunError, did_you_mean, samples
-from kagkit.metrics.fitting import Range, row_by_row
+from kagkit.metrics.fitting import row_by_row
+from kagkit.metrics.ranges import Range
 
 PerColumn = float | Mapping[str, float]
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from kagkit.data.predictions import Predictions
 from kagkit.formats.dialects import Dialect
 from kagkit.formats.rle import encode
-from kagkit.metrics.fitting import Range, row_by_row
+from kagkit.metrics.fitting import row_by_row
+from kagkit.metrics.ranges import Range
 
 
 @row_by_row

@@ -1,6 +1,6 @@
 """Name what a manifest may write under `submission: make`, and the search that fits its arguments."""
 
-from kagkit.metrics.fitting import Fit, HeldOut, Range, fit_args, row_by_row
+from kagkit.metrics.fitting import Fit, HeldOut, fit_args, row_by_row
 from kagkit.metrics.labelmaking import (
     assign_once,
     cut_ratings,
@@ -9,6 +9,7 @@ from kagkit.metrics.labelmaking import (
     threshold_labels,
 )
 from kagkit.metrics.maskmaking import triplet
+from kagkit.metrics.ranges import Range
 
 __all__ = [
     "Fit",
