@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from kagkit.data.drift import find_drift
-from kagkit.data.ingest import Ingestion
+from kagkit.data.ingestion import Ingestion
 from kagkit.data.parts import load_part, open_pair
 from kagkit.data.rows import Part
 from kagkit.data.stages import StageRows, load_stage

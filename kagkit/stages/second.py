@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean
+from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean, samples
 from kagkit.foundation.files import file_sha256
 from kagkit.packages.submission import package_submission
 from kagkit.runs.events import Event, Noted
@@ -222,6 +222,9 @@ class SecondStage:
         self.facts["models"] = [vars(each) for each in settled]
         for each in settled:
             yield Noted(f"{each.experiment}: {each.decision}: {each.why}")
+            if each.mislabelled:
+                rows = samples(each.mislabelled)
+                yield Noted(f"{each.experiment}: new rows that look mislabelled: {rows}")
             if each.question:
                 yield Noted(f"{each.experiment}: QUESTION: {each.question}; answer in {verdicts.FILE}")
 
@@ -250,9 +253,9 @@ class SecondStage:
         frozen, retrained = (
             budget.finished_run(self.workspace, name) for name in (member.frozen, member.retrained)
         )
-        if frozen is None or retrained is None:
+        if frozen is None or retrained is None or not (frozen.data["oof"] and retrained.data["oof"]):
             return False
-        return all(frozen.data[which] == retrained.data[which] for which in ("oof", "test"))
+        return bool(frozen.data["oof"]["content_sha256"] == retrained.data["oof"]["content_sha256"])
 
     def _refuse_others(self, words: dict[str, verdicts.Verdict]) -> None:
         lacking = [each.base for each in self.lineup.models if each.base not in words]

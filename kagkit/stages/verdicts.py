@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
@@ -32,6 +32,8 @@ class Decided:
         evidence: Old and new scores on the same rows; None where nothing was compared.
         old_run: The frozen model's run of stage 2; None where it cannot be frozen.
         new_run: The retrained model's; None where there is none.
+        alarms: What speaks against plain retraining, each with its `kind` and `text`.
+        mislabelled: Keys of new rows whose label looks wrong, the worst first.
     """
 
     experiment: str
@@ -42,6 +44,8 @@ class Decided:
     evidence: dict[str, Any] | None
     old_run: str | None
     new_run: str | None
+    alarms: Sequence[dict[str, Any]] = ()
+    mislabelled: Sequence[str] = ()
 
 
 def decide_model(
@@ -69,6 +73,9 @@ def decide_model(
     if frozen is None:
         why = "it keeps predictions alone: it can only be trained again"
         return Decided(experiment, policy, "retrain", why, None, None, *names)
+    if policy == "always" and not (frozen.data["oof"] and retrained.data["oof"]):
+        why = "retrained, by its policy; without out-of-fold predictions nothing can be compared"
+        return Decided(experiment, policy, "retrain", why, None, None, *names)
     try:
         from kagkit.judgement.decisions import decide  # type: ignore[import-untyped, unused-ignore]
     except ModuleNotFoundError:
@@ -79,9 +86,9 @@ def decide_model(
             raise ManifestError("this kagkit cannot weigh evidence", [problem]) from None
         return Decided(experiment, policy, "retrain", "retrained, by its policy", None, None, *names)
     found = decide(workspace, frozen, retrained, policy)
-    evidence: Any = found.evidence
-    evidence = asdict(evidence) if is_dataclass(evidence) and not isinstance(evidence, type) else evidence
-    return Decided(experiment, policy, found.decision, found.why, found.question, evidence, *names)
+    told = found.as_json()
+    facts = (found.decision, found.why, found.question, told["evidence"])
+    return Decided(experiment, policy, *facts, *names, told["alarms"], told["mislabelled"])
 
 
 def settle(workspace: Workspace, final: str, decided: list[Decided]) -> list[Decided]:
@@ -125,7 +132,7 @@ def _overruled(decided: Decided, word: Verdict | None) -> Decided:
         problem = Problem(f"{FILE}: {decided.experiment}", f"{word}, and it was {what}", decided.decision)
         raise ManifestError("a decision cannot be followed", [problem])
     why = f"{YOURS}; kagkit: {decided.decision}, {decided.why}"
-    return Decided(**{**vars(decided), "decision": word, "why": why})
+    return replace(decided, decision=word, why=why)
 
 
 def read_settled(workspace: Workspace, final: str) -> list[Decided]:

@@ -282,6 +282,10 @@ class Judged:
     question: str | None
     evidence: dict[str, Any]
 
+    def as_json(self) -> dict[str, Any]:
+        """It as plain data."""
+        return {"evidence": self.evidence, "alarms": [], "mislabelled": ["id_041"]}
+
 
 def test_a_policy_that_weighs_evidence_asks_the_judge(
     retrained: Path, monkeypatch: pytest.MonkeyPatch
@@ -299,6 +303,7 @@ def test_a_policy_that_weighs_evidence_asks_the_judge(
     assert asked == [("exp001-s1/1", "exp001-s2/1", "auto"), ("exp002-s1/1", "exp002-s2/1", "auto")]
     assert told[0]["question"] == "has the convention moved?"
     assert told[0]["evidence"] == {"pooled": {"old": 0.5}}
+    assert told[0]["mislabelled"] == ["id_041"]
     assert {each["decision"] for each in told} == {"mix"}
 
 
