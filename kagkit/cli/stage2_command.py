@@ -105,10 +105,8 @@ def _draw(second: SecondStage) -> None:
 
     facts = second.facts
     if facts["models"]:
-        rows = [
-            [each["experiment"], each["policy"], each["decision"], each["why"]] for each in facts["models"]
-        ]
-        draw_table(["model", "policy", "decision", "why"], rows)
+        rows = [[each[key] for key in ("experiment", "policy", "decision")] for each in facts["models"]]
+        draw_table(["model", "policy", "decision"], rows)
     final, safe = facts["final"], facts["safe"]
     if safe and safe["submission"]:
         click.echo(f"safe file: {safe['submission']}, CV {number(safe['cv'])}")

@@ -127,10 +127,10 @@ def _renamed(rules: Any, names: dict[str, str]) -> Any:
 def _fitted(member: Member) -> dict[str, Any]:
     """The ways to a submission, with the arguments that stage 1 found in place of a search."""
     told: dict[str, Any] = {}
-    found = {each.told["name"]: each.told["args"] for each in member.run.submissions}
+    found = {each.told["name"]: each.told.get("args") for each in member.run.submissions}
     for name, making in member.manifest.variants.items():
         if making.fit_args:
-            fixed = {"make": making.make, "args": found.get(name, making.args)}
+            fixed = {"make": making.make, "args": found.get(name) or making.args}
             told |= (
                 {"submissions": told.get("submissions", {}) | {name: fixed}}
                 if name
