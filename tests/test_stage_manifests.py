@@ -14,7 +14,7 @@ from kagkit.stages.budget import order_by_priority, read_until
 from kagkit.stages.lineup import Lineup, Member, line_up
 from kagkit.stages.manifests import write_combined, write_frozen, write_retrained
 from kagkit.workspace.layout import Workspace
-from tests.toy import make_workspace, write_run
+from tests.toy import make_workspace, write_manifest, write_run
 
 BLEND = "kagkit.recipes.blend"
 FOUND = [{"name": "", "file": "submission.csv", "args": {"top": 0.7}, "sha256": "", "cv": 0.5, "cv_std": 0.1}]
@@ -55,7 +55,7 @@ def three(workspace: Workspace, **second: Any) -> Lineup:
     manifest = {"recipe": "mean.py", "inputs": {"clf": "exp001"}, "rows": rules, "stage2": second}
     two = keep_run(root, "exp002", manifest, parents=fed(clf="exp001/1", **{"rows.exp001": "exp001/1"}))
     blend = {"recipe": BLEND, "inputs": {"a": "exp001", "b": "exp002"}}
-    return line_up([one, two, keep_run(root, "FINAL", blend, parents=fed(a="exp001/1", b="exp002/1"))])
+    return line_up(root, [one, two, keep_run(root, "FINAL", blend, parents=fed(a="exp001/1", b="exp002/1"))])
 
 
 def test_what_combines_alone_is_no_model(workspace: Workspace) -> None:
@@ -69,12 +69,12 @@ def test_a_blend_that_feeds_a_model_is_a_model(workspace: Workspace) -> None:
     one = keep_run(root, "exp001", {"recipe": "mean.py"})
     blend = keep_run(root, "both", {"recipe": BLEND, "inputs": {"a": "exp001"}}, parents=fed(a="exp001/1"))
     last = keep_run(root, "last", {"recipe": "mean.py", "inputs": {"b": "both"}}, parents=fed(b="both/1"))
-    assert not line_up([one, blend, last]).combinations
+    assert not line_up(root, [one, blend, last]).combinations
 
 
 def test_two_runs_of_one_experiment_have_names_of_their_own(workspace: Workspace) -> None:
     runs = [keep_run(workspace.root, "exp001", {"recipe": "mean.py"}, number) for number in (1, 2)]
-    assert [each.frozen for each in line_up(runs).members] == ["exp001-1-s1", "exp001-2-s1"]
+    assert [each.frozen for each in line_up(workspace.root, runs).members] == ["exp001-1-s1", "exp001-2-s1"]
 
 
 def test_a_frozen_model_keeps_what_was_fitted_and_its_own_inputs_frozen(workspace: Workspace) -> None:
@@ -95,6 +95,14 @@ def test_a_retrained_model_follows_its_stage2_and_is_fed_by_stage_2(workspace: W
     assert (second["args"], second["inputs"]) == ({"shift": 0.1}, {"clf": "exp001-s2"})
     assert second["rows"] == {"exclude": {"run": "exp001-s2", "above": 0.9}}
     assert "stage2" not in second
+
+
+def test_what_the_present_manifest_says_of_stage_2_counts(workspace: Workspace) -> None:
+    lineup = three(workspace, retrain="never")
+    write_manifest(workspace.root, "exp002", args={"shift": 9}, stage2={"args": {"shift": 0.2}})
+    write_retrained(workspace, lineup, lineup.models[1], lambda member: member.retrained)
+    assert told(workspace, "exp002-s2")["args"] == {"shift": 0.2}
+    assert lineup.models[1].second.retrain == "auto"
 
 
 def test_from_scratch_nothing_is_started_from(workspace: Workspace) -> None:
@@ -120,7 +128,7 @@ def test_only_an_unedited_manifest_is_written_again(workspace: Workspace) -> Non
 def test_a_run_made_elsewhere_goes_into_no_stage_2(workspace: Workspace) -> None:
     run = keep_run(workspace.root, "mate", {"recipe": "mean.py"}, imported={"author": "Bo"})
     with pytest.raises(ManifestError, match="cannot be taken to stage 2"):
-        line_up([run])
+        line_up(workspace.root, [run])
 
 
 def test_a_model_comes_after_what_feeds_it_whatever_its_priority(workspace: Workspace) -> None:

@@ -81,9 +81,7 @@ def read_until(text: str, now: datetime) -> datetime:
 
 def order_by_priority(members: Sequence[Member], seconds: Mapping[str, float]) -> list[Member]:
     """The models with the highest priority first, the cheaper of two alike, a model after its own inputs."""
-    wanted = sorted(
-        members, key=lambda each: (-each.manifest.stage2.priority, seconds.get(each.base, 0.0), each.base)
-    )
+    wanted = sorted(members, key=lambda each: (-each.second.priority, seconds.get(each.base, 0.0), each.base))
     by_run = {each.run.name: each for each in members}
     found: dict[str, Member] = {}
 
@@ -104,7 +102,7 @@ def expect_seconds(workspace: Workspace, member: Member, growth: float) -> float
     Raises:
         ReproductionError: A finished task is damaged.
     """
-    folds = member.manifest.stage2.folds
+    folds = member.second.folds
     took = task_seconds(workspace, member.run, ("prepare", "train", "predict"))
     return growth * sum(value for (kind, fold), value in took.items() if kind != "train" or folds.has(fold))
 

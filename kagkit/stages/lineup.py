@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem
@@ -13,7 +14,7 @@ from kagkit.foundation.schema import read_what_fits
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.record import Run
 from kagkit.runs.starting import START
-from kagkit.workspace.manifest import Manifest
+from kagkit.workspace.manifest import Manifest, SecondStage
 from kagkit.workspace.shipped import list_shipped
 
 FROZEN, RETRAINED, MIXED = "s1", "s2", "mix"
@@ -24,11 +25,13 @@ class Member:
     """A frozen run and what it is called in stage 2.
 
     Attributes:
+        root: The workspace's folder.
         run: The run of stage 1.
         base: The beginning of its names: its experiment, with the run's number where two runs share one.
         combines: Whether it only combines others: it is made anew of what is decided of them.
     """
 
+    root: Path
     run: Run
     base: str
     combines: bool
@@ -66,11 +69,17 @@ class Member:
         Raises:
             ManifestError: It was written for another kagkit.
         """
-        name = "manifest.yaml"
-        manifest, problems = read_what_fits(Manifest, read_yaml(self.run.folder / name, name), name)
-        if manifest is None:
-            raise ManifestError(f"the manifest of {self.run.name} cannot be read", problems)
-        return manifest
+        return _read_manifest(self.run.folder / "manifest.yaml", self.run.name)
+
+    @cached_property
+    def second(self) -> SecondStage:
+        """What its present manifest says of stage 2, for it may be thought of late; else that of the run.
+
+        Raises:
+            ManifestError: The present manifest has problems.
+        """
+        path = self.root / f"{self.run.experiment}.yaml"
+        return (_read_manifest(path, path.name) if path.is_file() else self.manifest).stage2
 
     @property
     def fed_by(self) -> dict[str, str]:
@@ -105,8 +114,15 @@ class Lineup:
         return next(member for member in self.members if member.run.name == run)
 
 
-def line_up(runs: Iterable[Run]) -> Lineup:
-    """The members of frozen runs, each after those that feed it.
+def _read_manifest(path: Path, whose: str) -> Manifest:
+    manifest, problems = read_what_fits(Manifest, read_yaml(path, path.name), path.name)
+    if manifest is None or problems:
+        raise ManifestError(f"the manifest of {whose} cannot be read", problems)
+    return manifest
+
+
+def line_up(root: Path, runs: Iterable[Run]) -> Lineup:
+    """The members of frozen runs of a workspace, each after those that feed it.
 
     Raises:
         ManifestError: One was made elsewhere: it cannot predict here.
@@ -118,10 +134,11 @@ def line_up(runs: Iterable[Run]) -> Lineup:
         problems = [Problem(name, "made elsewhere: it predicts nothing here", hint=hint) for name in foreign]
         raise ManifestError("the final cannot be taken to stage 2", problems)
     count = Counter(run.experiment for run in listed)
-    combining = _combining(listed)
+    combining = _combining(root, listed)
     return Lineup(
         tuple(
             Member(
+                root,
                 run,
                 run.experiment if count[run.experiment] == 1 else f"{run.experiment}-{run.number}",
                 run.name in combining,
@@ -131,10 +148,12 @@ def line_up(runs: Iterable[Run]) -> Lineup:
     )
 
 
-def _combining(runs: tuple[Run, ...]) -> set[str]:
+def _combining(root: Path, runs: tuple[Run, ...]) -> set[str]:
     """The runs of shipped recipes that feed nothing but other such runs."""
     found = {
-        run.name for run in runs if Member(run, "", combines=False).plain.get("recipe") in list_shipped()
+        run.name
+        for run in runs
+        if Member(root, run, "", combines=False).plain.get("recipe") in list_shipped()
     }
     for run in reversed(runs):
         if run.name not in found:

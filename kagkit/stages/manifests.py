@@ -59,7 +59,7 @@ def write_retrained(workspace: Workspace, lineup: Lineup, member: Member, fed: N
     Raises:
         RunError: It cannot be written.
     """
-    told, second = _taken_over(lineup, member, fed), member.manifest.stage2
+    told, second = _taken_over(lineup, member, fed), member.second
     frozen = [fold for fold in _folds(member) if not second.folds.has(fold)]
     if second.start == "weights" or frozen:
         told["start"] = member.run.name
@@ -92,7 +92,7 @@ def write_combined(workspace: Workspace, lineup: Lineup, member: Member, fed: Na
         RunError: It cannot be written.
     """
     told = _taken_over(lineup, member, fed)
-    if member.manifest.stage2.retrain == "never":
+    if member.second.retrain == "never":
         told |= {"start": member.run.name, "frozen": "all"} | _fitted(member)
     return _write(workspace, member.retrained, member, told, f"{member.run.name}, of what was decided")
 

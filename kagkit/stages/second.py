@@ -62,7 +62,7 @@ class SecondStage:
             problem = Problem(FILE, "no such file", hint=f"kagkit freeze {final or 'FINAL.yaml'}")
             raise ManifestError("nothing was frozen", [problem])
         self.final = lock.final(final)
-        self.lineup: Lineup = line_up(verify_lock(workspace, lock, self.final).values())
+        self.lineup: Lineup = line_up(workspace.root, verify_lock(workspace, lock, self.final).values())
         self.arrival = Arrival(workspace)
         self.policies = _policies(self.lineup, wish.retrain)
         self.facts: dict[str, Any] = {"plan": [], "models": [], "final": None, "safe": None, "audit": []}
@@ -269,7 +269,7 @@ class SecondStage:
         own = [self.lineup.of(run) for run in member.fed_by.values()]
         unchanged = all(chosen[each.base] == each.frozen for each in own)
         asked = any(each["policy"] != "never" for each in self.facts["models"])
-        stays = not asked or member.manifest.stage2.retrain == "never"
+        stays = not asked or member.second.retrain == "never"
         if unchanged and stays:
             return member.frozen
         written = manifests.write_combined(
@@ -290,7 +290,7 @@ def _policies(lineup: Lineup, retrain: str | None) -> dict[str, str]:
     Raises:
         ManifestError: A name is of no model of the final.
     """
-    own = {each.base: str(each.manifest.stage2.retrain) for each in lineup.models}
+    own = {each.base: str(each.second.retrain) for each in lineup.models}
     must = {each.base: "always" for each in lineup.models if not each.keeps_weights}
     if retrain in (None, "auto"):
         return own | must
