@@ -1,7 +1,8 @@
 """Kill runs two hundred times at random moments: does what comes out at last equal the undisturbed run's?
 
 Each workspace is run once undisturbed, then again and again with kills: of all its processes at once, or of
-one of them, whatever it is doing: a step, a checkpoint, a commit, the schedule, showing runs in MLflow.
+one of them, whatever it is doing: a step, a checkpoint, a commit, the schedule, showing runs in MLflow. At
+each kill it is looked up, as far as files and processes tell, what was going on, so that it can be counted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +26,12 @@ ROOT = Path(__file__).parents[1]
 WORKSPACES = {"boosting": "digits", "cnn": "digits", "unet": "pneumothorax"}
 KILLS = 200
 KILLS_A_RUN = 8
+# What a kill may fall into, the rarest first.
+CHECKPOINT, COMMIT = "a checkpoint being written", "a task done and not committed"
+ASSEMBLY, PREPARE, PREDICT = "the assembly of a run", "a task of prepare", "a task of predict"
+BEGINNING, STEP = "a training without a checkpoint yet", "a training step"
+MIRROR, SCHEDULER, OTHER = "showing runs in MLflow", "the schedule", "starting, or a server"
+MOMENTS = (CHECKPOINT, COMMIT, ASSEMBLY, PREPARE, PREDICT, BEGINNING, STEP, MIRROR, SCHEDULER)
 LONGEST_SECONDS = 300.0
 # They say when and where, not what.
 BESIDE = ("events.jsonl", "record.json")
@@ -32,7 +41,8 @@ BESIDE = ("events.jsonl", "record.json")
 class Count:
     """What happened so far."""
 
-    kills: dict[str, int] = field(default_factory=dict)
+    kills: Counter[str] = field(default_factory=Counter)
+    moments: Counter[str] = field(default_factory=Counter)
     finished: int = 0
     differing: list[str] = field(default_factory=list)
     torn: int = 0
@@ -41,7 +51,7 @@ class Count:
     @property
     def killed(self) -> int:
         """All kills."""
-        return sum(self.kills.values())
+        return self.kills.total()
 
 
 def main() -> None:
@@ -59,8 +69,11 @@ def main() -> None:
             told = f"{experiment}: {seconds:.1f} s undisturbed; {count.killed} kills so far"
             sys.stdout.write(f"{told}, {count.finished} runs finished, {len(count.differing)} differ\n")
             sys.stdout.flush()
-    kinds = ", ".join(f"{number} of {what}" for what, number in sorted(count.kills.items()))
-    sys.stdout.write(f"{count.killed} kills ({kinds}) in {time.monotonic() - began:.0f} s; ")
+    kinds, moments = (
+        ", ".join(f"{number} of {what}" for what, number in told.most_common())
+        for told in (count.kills, count.moments)
+    )
+    sys.stdout.write(f"{count.killed} kills ({kinds}) in {time.monotonic() - began:.0f} s: {moments}; ")
     sys.stdout.write(
         f"{count.finished} runs finished, {len(count.differing)} differ: {count.differing[:5]}; "
     )
@@ -108,11 +121,13 @@ def disturb(root: Path, experiment: str, seconds: float, rng: random.Random, cou
         there = processes(root)
         if there:
             everyone = rng.random() < 0.6
-            for victim in there if everyone else [rng.choice(there)]:
+            victims = there if everyone else [rng.choice(there)]
+            moment = moment_of(root, victims)
+            for victim in victims:
                 with suppress(ProcessLookupError):
                     os.kill(victim, signal.SIGKILL)
-            what = "all processes" if everyone else "one process"
-            count.kills[what] = count.kills.get(what, 0) + 1
+            count.kills["all processes" if everyone else "one process"] += 1
+            count.moments[moment] += 1
         if there and everyone:
             process.wait(LONGEST_SECONDS)
         elif process.wait(LONGEST_SECONDS) == 0:
@@ -132,6 +147,45 @@ def processes(root: Path) -> list[int]:
                 if (entry / "cwd").readlink() == root.resolve():
                     found.append(int(entry.name))
     return sorted(found)
+
+
+def moment_of(root: Path, victims: list[int]) -> str:
+    """What processes that are about to be killed are doing, as far as files and processes tell.
+
+    The rarest of the moments that fit counts: where all processes are killed, several things are going on.
+    """
+    fitting = {moment for victim in victims for moment in moments_of(root, victim)}
+    return next((moment for moment in MOMENTS if moment in fitting), OTHER)
+
+
+def moments_of(root: Path, victim: int) -> Iterator[str]:
+    work = root / "runs/.work"
+    with suppress(OSError):
+        words = Path(f"/proc/{victim}/cmdline").read_bytes()
+        if b"tracking.background" in words:
+            yield MIRROR
+        if b"kagkit\0run\0" in words:
+            yield SCHEDULER
+    for holder in work.glob("*/holder.json"):
+        with suppress(OSError, ValueError):
+            if json.loads(holder.read_text())["pid"] == victim:
+                yield moment_of_task(holder.parent)
+    for log in work.glob("run-*/log.txt"):  # an assembly's process is known by the log that it writes
+        with suppress(OSError):
+            if Path(f"/proc/{victim}/fd/1").readlink() == log.resolve():
+                yield ASSEMBLY
+
+
+def moment_of_task(work: Path) -> str:
+    if any(work.glob("checkpoint/**/.*.tmp")):
+        return CHECKPOINT
+    with suppress(OSError):
+        if '"finished"' in (work / "events.jsonl").read_text():
+            return COMMIT
+    kind = json.loads((work / "spec.json").read_text())["kind"]
+    if kind != "train":
+        return f"a task of {kind}"
+    return STEP if any((work / "checkpoint").glob("*")) else BEGINNING
 
 
 def run_folder(root: Path, experiment: str) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from kagkit.foundation.files import append_json_line, held, read_json, write_json
 from kagkit.runs.record import Run, read_run, run_folders, seal_record
+from kagkit.tracking.background import SWITCH
 from kagkit.tracking.database import folder_of
 from kagkit.tracking.store import Store, choose_store, opened, prepare_store
 from kagkit.workspace.layout import Workspace
@@ -77,7 +78,9 @@ def finished_workspace(factory: pytest.TempPathFactory) -> Path:
             make_workspace(root, folds={"main": {"n": 2}})
             write_recipe(root, "mean.py", LOGGING)
             write_manifest(root, note="shifted a little", args={"shift": 0.1})
-            kagkit(root, "run", "exp001")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv(SWITCH, "1")  # a process that shows the run would write while others copy
+                kagkit(root, "run", "exp001")
     return root
 
 

@@ -18,8 +18,9 @@ from kagkit.runs.choices import Planned
 from kagkit.runs.events import Event, Noted, TaskProgressed, TaskWaiting
 from kagkit.runs.store import lock_of
 from kagkit.workspace.layout import Workspace
+from tests.patience import wait_for
 from tests.toy import make_workspace, write_manifest, write_recipe
-from tests.workshop import plan_of, wait_for
+from tests.workshop import plan_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
 

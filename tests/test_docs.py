@@ -256,7 +256,7 @@ def test_every_command_and_option_is_shown_or_explained() -> None:
             "manifest.md",
             [
                 (Competition, "competition.yaml"),
-                *((Manifest, name) for name in ("exp001.yaml", "exp002.yaml", "script.yaml")),
+                *((Manifest, name) for name in ("exp001.yaml", "exp002.yaml", "exp003.yaml", "script.yaml")),
             ],
             SECTIONS,
         ),

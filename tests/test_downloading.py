@@ -162,7 +162,7 @@ def test_nothing_but_an_older_leaderboard_is_replaced_by_a_leaderboard(host: Ser
 def test_a_kill_while_data_are_unpacked_costs_no_second_download(
     host: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fall(archive: Path, folder: Path) -> list[str]:
+    def fall(archive: Path, folder: Path, hint: str) -> list[str]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from kagkit.engine.forkserver import ForkServerEngine, start_engine
 from kagkit.engine.jobs import Engine, Finished, Job
 from kagkit.engine.local import ExecEngine
 from kagkit.foundation.errors import RunError
+from tests.patience import PATIENCE, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and forks")
 
@@ -64,13 +65,13 @@ def tell(argument):
     return 0
 
 def have_a_child(argument):
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "900"])
     Path(argument).write_text(f"{os.getppid()} {os.getpid()} {child.pid} ")
-    time.sleep(60)
+    time.sleep(900)
     return 0
 
 def leave_a_child(argument):
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "900"])
     Path(argument).write_text(f"{child.pid} ")
     return 0
 
@@ -112,7 +113,7 @@ from kagkit.engine.local import ExecEngine
 folder = Path.cwd()
 engine = ExecEngine({}, folder) if sys.argv[1] == "exec" else ForkServerEngine({}, folder, [])
 engine.start(Job("job", "entries:have_a_child", "pids", folder / "job.log", {}))
-time.sleep(60)
+time.sleep(900)
 """
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
@@ -131,6 +132,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "entries.py").write_text(ENTRIES)
     (folder / "training.py").write_text(TRAINING)
     (folder / "helper_in_workspace.py").write_text("WORD = 'found'")
+    (folder / "slow_to_import.py").write_text("import time; time.sleep(900)")
     return folder
 
 
@@ -158,7 +160,7 @@ def log_of(workspace: Path, name: str = "job") -> str:
 
 def finish_all(engine: Engine) -> dict[str, Finished]:
     finished: dict[str, Finished] = {}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while engine.running:
         assert time.monotonic() < deadline
         finished |= {end.name: end for end in engine.poll(1.0)}
@@ -168,13 +170,6 @@ def finish_all(engine: Engine) -> dict[str, Finished]:
 def result_of(engine: Engine, task: Job) -> Finished:
     engine.start(task)
     return finish_all(engine)[task.name]
-
-
-def wait_for(what: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def pids_in(path: Path, count: int) -> list[int]:
@@ -263,12 +258,12 @@ def test_exec_and_fork_train_the_same_bytes_and_the_server_has_one_thread(worksp
 
 
 def test_poll_returns_as_soon_as_a_job_finishes_and_reports_it_once(engine: Engine, workspace: Path) -> None:
-    engine.start(job(workspace, "sleep", 60, "slow"))
+    engine.start(job(workspace, "sleep", 900, "slow"))
     engine.start(job(workspace, "leave", 3, "quick"))
     assert list(engine.running) == ["slow", "quick"]
     began = time.monotonic()
-    assert engine.poll(30.0) == [Finished("quick", 3, None)]
-    assert time.monotonic() - began < 10
+    assert engine.poll(900.0) == [Finished("quick", 3, None)]
+    assert time.monotonic() - began < PATIENCE
     assert list(engine.running) == ["slow"]
     assert engine.poll(0.0) == []
     assert engine.poll(0.05) == []
@@ -276,12 +271,12 @@ def test_poll_returns_as_soon_as_a_job_finishes_and_reports_it_once(engine: Engi
 
 def test_poll_does_not_wait_for_nothing(engine: Engine) -> None:
     began = time.monotonic()
-    assert engine.poll(30.0) == []
-    assert time.monotonic() - began < 1
+    assert engine.poll(900.0) == []
+    assert time.monotonic() - began < PATIENCE
 
 
 def test_a_killed_job_is_reported_by_its_signal_and_the_others_go_on(engine: Engine, workspace: Path) -> None:
-    engine.start(job(workspace, "sleep", 60, "victim"))
+    engine.start(job(workspace, "sleep", 900, "victim"))
     engine.start(job(workspace, "sleep", 0.3, "other"))
     wait_for(lambda: "begun" in log_of(workspace, "victim"))
     os.kill(engine.pid("victim"), signal.SIGKILL)
@@ -289,7 +284,7 @@ def test_a_killed_job_is_reported_by_its_signal_and_the_others_go_on(engine: Eng
 
 
 def test_a_name_runs_once_at_a_time(engine: Engine, workspace: Path) -> None:
-    engine.start(job(workspace, "sleep", 60))
+    engine.start(job(workspace, "sleep", 900))
     with pytest.raises(RunError, match="a job of this name is running"):
         engine.start(job(workspace, "leave", 0))
     engine.cancel()
@@ -304,14 +299,14 @@ def test_a_job_that_does_not_run_has_no_process(engine: Engine, workspace: Path)
 def test_what_a_finished_job_left_running_is_ended(engine: Engine, workspace: Path) -> None:
     assert result_of(engine, job(workspace, "leave_a_child", workspace / "pids")).code == 0
     children = pids_in(workspace / "pids", 1)
-    wait_for(lambda: not alive(children[0]), 2)
+    wait_for(lambda: not alive(children[0]))
 
 
 # --- cancelling ---
 
 
 @pytest.mark.parametrize("function", ["have_a_child", "refuse_to_end"])
-def test_cancel_ends_jobs_and_their_children_within_five_seconds(
+def test_cancel_ends_jobs_and_their_children_however_long_they_would_take(
     engine: Engine, workspace: Path, function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "GRACE_SECONDS", 0.5)  # here, to save time; the server waits its 3 seconds
@@ -319,18 +314,18 @@ def test_cancel_ends_jobs_and_their_children_within_five_seconds(
     pids = pids_in(workspace / "pids", 3)[1:]
     began = time.monotonic()
     engine.cancel()
-    assert time.monotonic() - began < (1 if function == "have_a_child" else 5)
+    assert time.monotonic() - began < PATIENCE
     assert engine.running == ()
     assert engine.poll(0.1) == []
-    wait_for(lambda: not any(alive(pid) for pid in pids), 1)
+    wait_for(lambda: not any(alive(pid) for pid in pids))
 
 
 def test_cancel_does_not_wait_for_the_imports_of_a_server(workspace: Path) -> None:
-    with make_engine("fork", workspace, ("torch",)) as engine:
+    with make_engine("fork", workspace, ("slow_to_import",)) as engine:
         engine.start(job(workspace, "leave", 0))
         began = time.monotonic()
         engine.cancel()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < PATIENCE
         assert engine.running == ()
     assert log_of(workspace) == ""
 
@@ -338,11 +333,11 @@ def test_cancel_does_not_wait_for_the_imports_of_a_server(workspace: Path) -> No
 def test_cancel_catches_a_job_that_has_just_been_forked(fork_engine: Engine, workspace: Path) -> None:
     assert result_of(fork_engine, job(workspace, "leave", 0)).code == 0
     for _ in range(5):
-        fork_engine.start(job(workspace, "sleep", 60))
+        fork_engine.start(job(workspace, "sleep", 900))
         pid = fork_engine.pid("job")
         began = time.monotonic()
         fork_engine.cancel()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PATIENCE
         assert not alive(pid)
 
 
@@ -355,9 +350,9 @@ def test_a_killed_kagkit_leaves_no_process(workspace: Path, kind: str) -> None:
     server, task, child = pids_in(workspace / "pids", 3)
     parent.kill()
     parent.wait()
-    wait_for(lambda: not alive(task) and not alive(server), 5)
+    wait_for(lambda: not alive(task) and not alive(server))
     if kind == "fork":  # without a server, nobody is left who knows the job's children
-        wait_for(lambda: not alive(child), 1)
+        wait_for(lambda: not alive(child))
     else:
         os.kill(child, signal.SIGKILL)
 
@@ -368,11 +363,11 @@ def test_a_killed_server_takes_its_jobs_along_and_they_are_reported(
     fork_engine.start(job(workspace, "have_a_child", workspace / "pids"))
     server, task, child = pids_in(workspace / "pids", 3)
     os.kill(server, signal.SIGKILL)
-    wait_for(lambda: not alive(task), 2)  # at once, whether or not somebody polls
+    wait_for(lambda: not alive(task))  # at once, whether or not somebody polls
     fork_engine.start(job(workspace, "leave", 4, "next"))
     assert finish_all(fork_engine) == {"job": Finished("job", None, 9), "next": Finished("next", 4, None)}
     assert "the fork server ended with -9" in log_of(workspace)
-    wait_for(lambda: not alive(child), 2)
+    wait_for(lambda: not alive(child))
 
 
 def test_a_server_that_cannot_start_is_reported_with_its_words(workspace: Path) -> None:

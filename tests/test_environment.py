@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import getpass
+import io
 import json
 import os
 import platform
@@ -10,8 +11,10 @@ import sys
 
 import pytest
 
+from kagkit.foundation import environment
 from kagkit.foundation.environment import fingerprint, library_builds, numeric_environment
 
+SWITCHES = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OPENBLAS_CORETYPE": "Haswell"}
 TOLD = """
 import json, sys
 from kagkit.foundation.environment import fingerprint
@@ -42,10 +45,10 @@ def leaves(value: object) -> set[str]:
 
 
 def test_the_fingerprint_tells_versions_and_numeric_switches_without_importing_anything() -> None:
-    found = json.loads(told_by_a_new_process(CUBLAS_WORKSPACE_CONFIG=":4096:8", SECRET_TOKEN="abc"))
+    found = json.loads(told_by_a_new_process(**SWITCHES, SECRET_TOKEN="abc"))
     assert found["python"] == platform.python_version()
     assert found["packages"]["numpy"] == __import__("numpy").__version__
-    assert found["switches"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert found["switches"].items() >= SWITCHES.items()
     assert "SECRET_TOKEN" not in json.dumps(found)
 
 
@@ -81,3 +84,16 @@ def test_builds_import_nothing() -> None:
         subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
         == "{}\n"
     )
+
+
+def test_two_processors_of_one_name_are_told_apart_by_what_they_can_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {}
+    for flags in ("sse avx", "avx sse", "sse"):
+        lines = f"processor\t: 0\nmodel name\t: Virtual CPU\nflags\t\t: {flags}\n"
+        monkeypatch.setattr("builtins.open", lambda *_, lines=lines, **__: io.StringIO(lines))
+        told[flags] = environment._processor(), environment._instructions()
+    assert told["sse avx"] == told["avx sse"]
+    assert told["sse"][0] == told["sse avx"][0] == "Virtual CPU"
+    assert told["sse"][1] != told["sse avx"][1]

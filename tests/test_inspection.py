@@ -10,7 +10,7 @@ from kagkit.data.versions import pin
 from kagkit.foundation.files import write_json
 from kagkit.judgement.inspection import inspect_manifest, inspect_run, inspect_workspace
 from kagkit.workspace.layout import Workspace
-from tests.terminal import edit, swap
+from tests.terminal import edit, kagkit, swap
 from tests.toy import make_workspace, write_competition, write_manifest, write_run
 
 
@@ -115,3 +115,16 @@ def test_what_rests_on_a_damaged_run_is_named(toy: Path) -> None:
     told = inspect_run(Workspace(toy), first)[-1]
     assert told.where == "exp001/1"
     assert told.found == "blend/1, stack/1, submissions/exp001-001, submissions/stack-001 rest on it"
+    ended = kagkit(toy, "check", first.relative_to(toy).as_posix(), code=7)
+    assert "exp001/1: blend/1, stack/1, submissions/exp001-001" in ended.err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"run": ["exp001/1"]}', '{"run": null}'])
+def test_a_package_that_does_not_say_its_run_is_named_beside_the_damaged_run(toy: Path, content: str) -> None:
+    run = write_run(toy, "exp001")
+    (run / "submission.csv").write_text("id,label\n")
+    (toy / "submissions/exp001-001").mkdir(parents=True)
+    (toy / "submissions/exp001-001/provenance.json").write_text(content)
+    damaged, told = inspect_run(Workspace(toy), run)
+    assert damaged.where.endswith("submission.csv")
+    assert told.where == "submissions/exp001-001/provenance.json"

@@ -195,7 +195,7 @@ def test_memory_in_other_words_is_refused(memory: str, root: Path) -> None:
     ("recipe", "problem", "hint"),
     [
         ("unett.py", "line 2: unett.py: no such file", "did you mean unet.py?"),
-        ("unet", "line 2: recipe: unet; expected a .py file beside the manifest", ""),
+        ("unet", "line 2: recipe: unet; expected a .py file beside the manifest", "did you mean unet.py?"),
         ("../unet.py", "line 2: ../unet.py: not a path inside the workspace", "link it here: ln -s"),
         ("broken.py", "line 2, broken.py line 2: not Python: invalid syntax", ""),
         ("leaning.py", "line 2, broken.py line 2: not Python: invalid syntax", ""),

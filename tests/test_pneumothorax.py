@@ -22,6 +22,7 @@ from kagkit.judgement.inspection import inspect_workspace
 from kagkit.metrics import mean_dice
 from kagkit.workspace.layout import find_workspace
 from tests.floors import ROOT
+from tests.terminal import edit
 
 SOURCES = ROOT / "experiments" / "pneumothorax"
 KAGKIT = Path(sys.executable).with_name("kagkit")
@@ -134,7 +135,12 @@ def test_a_mask_is_made_where_the_image_and_enough_pixels_are_sure(xrays: Path, 
 
 def test_the_workspace_has_no_problems(xrays: Path) -> None:
     workspace = find_workspace(xrays)
-    assert [path.name for path in workspace.manifests()] == ["unet.yaml"]
+    assert [path.name for path in workspace.manifests()] == [
+        "blend.yaml",
+        "classifier.yaml",
+        "gate.yaml",
+        "unet.yaml",
+    ]
     assert inspect_workspace(workspace) == []
 
 
@@ -145,3 +151,19 @@ def test_the_recipe_runs_on_a_few_rows(xrays: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["experiment"] == "unet"
     assert not (xrays / "runs" / "unet").exists()
+
+
+def test_a_blend_runs_all_that_feeds_it_and_the_gate_empties_masks(tmp_path: Path) -> None:
+    root = make_workspace(tmp_path)
+    edit(root / "unet.yaml", "epochs: 14", "batch: 60, epochs: 1")
+    edit(root / "classifier.yaml", "epochs: 20", "batch: 60, epochs: 1")
+    edit(root / "competition.yaml", "n: 4", "n: 2")
+    done = subprocess.run([KAGKIT, "run", "blend"], cwd=root, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    gate, blend = (next((root / "runs" / name).glob("*/record.json")) for name in ("gate", "blend"))
+    assert {parent["input"] for parent in json.loads(blend.read_text())["parents"]} == {"unet", "gate"}
+    told = json.loads(gate.read_text())["submissions"][0]
+    assert set(told["fit"]["fold_args"]) == {"0", "1"}
+    made = pd.read_csv(gate.with_name("submission.csv"))
+    chances = Predictions.open(gate.with_name("test.arrow")).array("has_mask", made["ImageId"])
+    assert set(made["EncodedPixels"][chances < told["args"]["present"]]) <= {"-1"}

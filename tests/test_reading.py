@@ -210,7 +210,7 @@ def test_many_columns_are_read_in_bounded_time_and_told(tmp_path: Path) -> None:
         wide[ROWS:].assign(id=TEST["id"].to_numpy()),
     )
     given = write_files(tmp_path, train, test, SAMPLE)
-    began = time.monotonic()
+    began = time.process_time()
     (note,) = read_asked(given).notes
     assert note.startswith("6,000 columns, so that every step takes minutes; keep such numbers in a file")
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20

@@ -12,6 +12,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from kagkit.data.predictions import write
 from kagkit.foundation.errors import DataError, ManifestError
+from kagkit.metrics import rmse
+from kagkit.metrics.truth import Truth
 from kagkit.recipes import blend, stack
 from kagkit.runs.feed import Fed
 
@@ -39,7 +41,10 @@ def task(tmp_path: Path) -> SimpleNamespace:
     one, two = ({"size": size + each} for each in noise)
     inputs = {"one": fed(tmp_path, "one", one), "two": fed(tmp_path, "two", two)}
     (tmp_path / "out").mkdir()
-    return SimpleNamespace(inputs=inputs, train_rows=rows, out=tmp_path / "out", seed=0, threads=1)
+    judge = Truth(rows[["size"]], rmse, greater_is_better=False)
+    return SimpleNamespace(
+        judge=judge, inputs=inputs, train_rows=rows, out=tmp_path / "out", seed=0, threads=1
+    )
 
 
 def answered(task: Any, **args: Any) -> pd.DataFrame:
@@ -130,6 +135,14 @@ def test_rows_that_were_never_held_out_are_left_out_and_missing_ones_refused(
     del task.inputs["all"]
     with pytest.raises(DataError, match="nothing to learn from"):
         stack.train(task)
+
+
+def test_a_row_that_an_input_never_predicted_is_not_blended(task: Any) -> None:
+    blend.train(task, method="mean", weights={"one": 1, "two": 1})
+    strange = task.train_rows.rename(index={"r005": "x005"})
+    with pytest.raises(DataError) as error:
+        blend.predict(task, task.out, strange)
+    assert "one: lacks 1 of 80 keys: x005" in str(error.value.problems[0])
 
 
 def test_masks_are_averaged_in_chunks_and_never_searched(task: Any, tmp_path: Path) -> None:

@@ -5,10 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,9 @@ from kagkit.tracking.mirror import sync_runs
 from kagkit.tracking.server import serving
 from kagkit.tracking.store import choose_store
 from kagkit.workspace.layout import Workspace
+from tests.patience import wait_for
 from tests.showing import add_score, export, own_store, workspace_to_show
 from tests.terminal import edit, kagkit
-
-PATIENCE = 90.0
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,6 @@ def servers_of(workspace: Workspace) -> list[int]:
         if b"serve_pages" in words and str(workspace.root).encode() in words:
             found.append(int(folder.name))
     return found
-
-
-def wait_for(reached: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def ask(url: str, **headers: str) -> tuple[int, str]:

@@ -7,18 +7,21 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from torch import nn
 
 from kagkit.foundation.errors import RunError
 from kagkit.foundation.files import read_json, read_json_lines
-from kagkit.training import Table, checkpoint
+from kagkit.training import Plan, Table, checkpoint, fit, save_weights
 from kagkit.training.checkpoint import Checkpoints
 from tests import training_toy as toy
-from tests.training_toy import TABLE, Noisy, digest, dying_at, exit_codes, plan, train
+from tests.training_toy import TABLE, Noisy, digest, dying_at, exit_codes, network, plan, train
 
 KILLED = -signal.SIGKILL
 JUDGED = {"monitor": "valid_loss", "greater_is_better": False}
@@ -103,6 +106,28 @@ def test_a_kill_while_a_checkpoint_is_written_costs_nothing(
     assert not list((tmp_path / "checkpoint/fit").glob(".*"))
 
 
+def test_numbers_stand_once_after_a_kill_in_the_first_checkpoint(
+    undisturbed: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deadly(*args: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    late = plan(checkpoint_seconds=0.02)  # after some numbers are logged
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "commit_folder", deadly)
+        assert exit_codes(partial(_train_slowly, tmp_path, late)) == [KILLED]
+    assert _logged(tmp_path)
+    assert exit_codes(partial(_train_slowly, tmp_path, plan())) == [0]
+    told = [event["values"] for event in _logged(tmp_path)]
+    expected = [event["values"] for event in _logged(undisturbed("plain"))]
+    assert told == [{"before": 1.0}, *expected]
+
+
+def _train_slowly(folder: Path, how: Plan) -> None:
+    toy.make_task(folder).log(before=1)  # as a recipe may, whose numbers come again too
+    train(folder, how, Noisy())
+
+
 def test_another_number_of_workers_may_go_on(undisturbed: Callable[[str], Path], tmp_path: Path) -> None:
     for workers, ending in ((0, KILLED), (2, KILLED), (1, 0)):
         objective = dying_at(8) if ending else toy.loss
@@ -170,6 +195,7 @@ def test_with_all_checkpoints_damaged_a_training_begins_anew(
     with pytest.warns(UserWarning, match="is damaged and not used"):
         train(killed, plan(), Noisy())
     assert digest(killed) == digest(undisturbed("plain"))
+    assert _logged(killed) == _logged(undisturbed("plain"))
 
 
 @pytest.mark.parametrize("part", ["optimizer", "loss_sum", "model", "scaler", "best", "mark"])
@@ -196,6 +222,83 @@ def test_an_optimizer_that_keeps_less_than_it_should_is_found(killed: Path) -> N
         train(killed, plan(optimizer=adamw), Noisy())
 
 
+class Counting(nn.Module):
+    """Keeps buffers that no state dict holds, one of them in a shape that changes."""
+
+    seen: torch.Tensor
+    trail: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network()
+        self.register_buffer("seen", torch.zeros(1), persistent=False)
+        self.register_buffer("trail", torch.zeros(1), persistent=False)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.seen += len(inputs)
+        self.trail = torch.cat([self.trail, self.seen])
+        told: torch.Tensor = self.inner(inputs) * (1 + 1 / self.seen) + 1 / len(self.trail)
+        return told
+
+
+def _train_counting(folder: Path, objective: Any = toy.loss) -> None:
+    model = Counting()
+    task = toy.make_task(folder)
+    fit(task, model, TABLE, objective, plan(epochs=2, validate=None))
+    save_weights(model, task.out / "model.safetensors")
+
+
+def test_buffers_that_no_state_dict_holds_come_back(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert exit_codes(partial(_train_counting, whole)) == [0]
+    assert exit_codes(partial(_train_counting, killed, dying_at(9))) == [KILLED]
+    assert exit_codes(partial(_train_counting, killed)) == [0]
+    assert digest(killed) == digest(whole)
+
+
+def test_what_is_learned_beside_the_model_is_refused() -> None:
+    margin = nn.Parameter(torch.zeros(4, 2))
+
+    def both(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+        return torch.optim.AdamW([*model.parameters(), margin], lr)
+
+    with pytest.raises(RunError, match=r"1 parameter that the model does not have: \(4, 2\)\n.*module of it"):
+        fit(SimpleNamespace(seed=0), network(), TABLE, toy.loss, plan(optimizer=both))
+
+
+def test_settings_of_any_kind_are_kept_in_a_checkpoint(tmp_path: Path) -> None:
+    odd: dict[str, Any] = {
+        "optimizer": partial(_sgd, momentum=0.5),
+        "schedule": partial(max, 0.5),
+        "lr": np.float32(0.02),
+        "epochs": np.int64(1),
+        "clip": float("inf"),
+    }
+    train(tmp_path, plan(**odd))
+    about = start(tmp_path)["about"]
+    told = {name: about[name] for name in odd}
+    assert told == {
+        "optimizer": "_sgd(momentum=0.5)",
+        "schedule": "max(0.5)",
+        "lr": pytest.approx(0.02),
+        "epochs": 1,
+        "clip": "inf",
+    }
+
+
+def _sgd(model: nn.Module, lr: float, momentum: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), float(lr), momentum=momentum)
+
+
+def test_another_kind_of_processor_is_told_with_the_way_out(
+    killed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(killed)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ANOTHER")
+    with pytest.raises(RunError, match=r"(?s)processor: .*; expected ANOTHER.*rm -r checkpoint/fit;"):
+        train(killed, plan(), Noisy())
+
+
 def test_a_checkpoint_of_another_training_is_refused(killed: Path) -> None:
     with pytest.raises(RunError) as told:
         train(killed, plan(lr=0.5, ema=0.9), Noisy())
@@ -214,8 +317,8 @@ def test_two_trainings_of_a_task_want_two_names(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_json_and_safetensors_and_two_are_kept(killed: Path) -> None:
-    folders = sorted((killed / "checkpoint/fit").iterdir())
-    assert [folder.name for folder in folders] == ["step-00000011", "step-00000012"]
+    *folders, begun = sorted((killed / "checkpoint/fit").iterdir(), reverse=True)
+    assert [path.name for path in (*folders, begun)] == ["step-00000012", "step-00000011", "begun.json"]
     for folder in folders:
         assert json.loads((folder / "state.json").read_text())["kagkit"] == 1
         tensors = safetensors.torch.load_file(folder / "tensors.safetensors")

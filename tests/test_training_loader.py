@@ -117,6 +117,7 @@ def test_keys_may_be_texts_numbers_and_tuples() -> None:
     ("keys", "words"),
     [
         (["a", "b", "a"], "a: there several times"),
+        ([*range(60_000)] * 2, "0, 1, 10, 100, 1000 and 59,995 more: there several times"),
         ([], "no sample"),
         ([object()], "texts, numbers, or tuples"),
     ],

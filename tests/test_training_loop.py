@@ -241,6 +241,24 @@ def test_all_that_is_wrong_with_a_plan_is_told_at_once() -> None:
         plan(best=1, monitor="valid_loss")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("epochs", value) for value in (2.5, "3", True, math.nan)],
+        *[("lr", value) for value in (-1, 0, math.nan, math.inf, "0.1")],
+        *[("clip", value) for value in (-1, 0, math.nan)],
+        *[("patience", value) for value in (-1, 0, 1.5)],
+        *[("warmup", value) for value in (None, math.nan, 1)],
+        *[("name", value) for value in ("", "../x", "a/b", ".", "..", ".hidden", "/tmp")],
+        ("checkpoint_seconds", math.nan),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(name: str, value: object) -> None:
+    with pytest.raises(RunError) as told:
+        plan(**{"monitor": "valid_loss", "greater_is_better": False, name: value})
+    assert [(problem.where, problem.found) for problem in told.value.problems] == [(name, repr(value))]
+
+
 def test_a_number_nobody_gives_cannot_be_monitored() -> None:
     with pytest.raises(
         RunError, match=r"valid_los: validate gives no such number\n.*did you mean valid_loss"

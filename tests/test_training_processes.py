@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import nn
 
@@ -23,15 +24,15 @@ JUDGED = {"monitor": "valid_loss", "greater_is_better": False, "best": 2}
 
 def together(action: Callable[[Any], Any], last: Any = loss) -> list[int | None]:
     """Do an action in two processes as torchrun starts them; the second one computes its loss by `last`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    told = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with tempfile.TemporaryDirectory() as folder:
 
-    def member(rank: int) -> None:
-        os.environ.update(told, RANK=str(rank), LOCAL_RANK=str(rank), GLOO_SOCKET_IFNAME="lo")
-        action(last if rank == 1 else loss)
+        def member(rank: int) -> None:
+            os.environ.update(WORLD_SIZE="2", RANK=str(rank), LOCAL_RANK=str(rank), GLOO_SOCKET_IFNAME="lo")
+            # By a file: no port that somebody else may take meanwhile.
+            dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
+            action(last if rank == 1 else loss)
 
-    return exit_codes(partial(member, 0), partial(member, 1))
+        return exit_codes(partial(member, 0), partial(member, 1))
 
 
 @pytest.fixture(scope="module")

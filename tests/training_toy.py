@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import nn
 from kagkit.foundation.files import file_sha256
 from kagkit.runs.task import Task
 from kagkit.training import Outcome, Plan, Table, fit, save_weights
+from tests.patience import PATIENCE
 
 COUNT = 53
 KEYS = [f"row{number:02d}" for number in range(COUNT)]
@@ -112,6 +114,12 @@ def exit_codes(*actions: Callable[[], Any]) -> list[int | None]:
         running = [context.Process(target=action) for action in actions]
         for process in running:
             process.start()
+    deadline = time.monotonic() + PATIENCE
     for process in running:
+        process.join(max(0.0, deadline - time.monotonic()))
+    hung = [process for process in running if process.is_alive()]
+    for process in hung:
+        process.kill()
         process.join()
+    assert not hung, f"{len(hung)} of {len(running)} processes never ended"
     return [process.exitcode for process in running]

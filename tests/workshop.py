@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +19,9 @@ from kagkit.runs.material import make_material, rows_key
 from kagkit.runs.pinning import settle_data
 from kagkit.runs.planner import Planner
 from kagkit.workspace.layout import Workspace
+from tests.patience import PATIENCE, wait_for
 from tests.toy import make_workspace, write_manifest, write_recipe
 
-PATIENCE = 60.0
 FOLDS = {"main": {"scheme": "stratified", "n": 3}}
 STEPS = '''"""Fit a line in steps, each kept in the checkpoint; what is done is noted in a diary outside."""
 
@@ -197,11 +195,3 @@ def end_of(process: subprocess.Popen[str], code: int = 0) -> str:
     printed, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, printed
     return printed
-
-
-def wait_for(reached: Callable[[], object], what: str) -> None:
-    """Look again and again until it is so."""
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:g} seconds: {what}"
-        time.sleep(0.01)

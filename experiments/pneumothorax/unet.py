@@ -87,7 +87,7 @@ def loss(model, batch):
 
 def train(task, *, width=8, epochs=14, batch=16, lr=6e-3, best=3):
     rows, held_out = task.train_rows, task.valid_rows
-    images = load_file(task.prepared["stage1/train"] / "images.safetensors")
+    images = load_file(task.prepared[task.part] / "images.safetensors")
 
     def validate(model):
         if not len(held_out):

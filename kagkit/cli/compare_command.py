@@ -109,7 +109,7 @@ def draw_comparison(comparison: Comparison) -> None:
     draw_alarms(comparison)
     headings, rows = _columns(comparison)
     headings, rows, left_out = _fitted(headings, rows)
-    right = [heading for heading in headings if heading not in ("run", "author", "verdict", "note", "set")]
+    right = [heading for heading in headings if heading not in ("run", "verdict", "author", "note", "set")]
     draw_table(headings, rows, right=right)
     direction = "greater" if comparison.greater_is_better else "lower"
     click.echo(f"{comparison.metric}, {direction} is better")
@@ -155,8 +155,8 @@ def _columns(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         "private 90 %": [_interval(row.shake.score if row.shake else None) for row in comparison.rows],
         "rank 90 %": [_ranks(row) for row in comparison.rows],
         "rows": ["-" if row.coverage in (None, 1) else f"{row.coverage:.0%}" for row in comparison.rows],
-        "author": [row.author for row in comparison.rows],
         "verdict": [row.verdict for row in comparison.rows],
+        "author": [row.author for row in comparison.rows],
         "note": [row.note for row in comparison.rows],
     }
     # A column that says nothing takes room from those that do; so does a verdict on a single row.

@@ -27,7 +27,6 @@ kagkit reproduce --all --level predictions       # every experiment's latest run
 """
 NOT_REPRODUCED = 7
 SHOWN = 12
-OF_ALL = ("oof", "test", "cv", "submission")  # what all tasks make together
 DIGEST = 64
 
 
@@ -130,20 +129,21 @@ def _draw_all(made: dict[str, Reproduction | KagkitError]) -> None:
         if isinstance(each, KagkitError):
             rows.append([name, "-", "not made again", "-", each.summary])
         else:
-            rows.append([name, each.level, each.verdict, each.tier.name, each.first_difference or ""])
+            rows.append([name, each.scope, each.verdict, each.tier.name, each.first_difference or ""])
     draw_table(["run", "level", "verdict", "tier", "first difference"], rows)
 
 
 def _draw(made: Reproduction) -> None:
     from kagkit.cli.drawing import draw_table
+    from kagkit.runs.deviations import KINDS
 
     other = [item for item in made.compared if not item.same]
     same = [item.what for item in made.compared if item.same]
     if same:
         click.echo(f"as recorded: {samples(same)}")
     if other:
-        tasks = [item for item in other if item.what not in OF_ALL]
-        shown = [*tasks[:SHOWN], *(item for item in other if item.what in OF_ALL)]
+        tasks = [item for item in other if item.what.startswith(KINDS)]
+        shown = [*tasks[:SHOWN], *(item for item in other if item not in tasks)]
         rows = [[item.what, _short(item.recorded), _short(item.now), _apart(item)] for item in shown]
         draw_table(["differs", "recorded", "now", "how far"], rows)
         if len(tasks) > SHOWN:
@@ -155,7 +155,7 @@ def _draw(made: Reproduction) -> None:
     if made.restore:
         click.echo(f"the packages of then: {made.restore}")
     colour = "green" if made.kept else "red"
-    click.secho(f"{made.run}: {made.verdict}, from {made.level}", fg=colour, bold=True)
+    click.secho(f"{made.run}: {made.verdict}, from {made.scope}", fg=colour, bold=True)
     click.echo(f"tier: {made.tier.name} ({made.tier.why})")
 
 
@@ -165,9 +165,11 @@ def _short(value: Any) -> str:
 
 
 def _apart(item: Compared) -> str:
+    if item.what.startswith("submission") and item.max_abs_diff == 0:
+        return "order alone"
     told = [f"at most {item.max_abs_diff:.3g}"] if item.max_abs_diff is not None else []
     told += [f"rank correlation {item.rank_correlation:.6f}"] if item.rank_correlation is not None else []
-    told += [f"{item.flipped:,} lines"] if item.flipped is not None else []
+    told += [counted(item.flipped, "other decision")] if item.flipped is not None else []
     return ", ".join(told)
 
 

@@ -18,6 +18,7 @@ from kagkit.runs.events import (
     NothingToDo,
     PlanMade,
     RunEnd,
+    RunMade,
     SameBytes,
     TaskDone,
     TaskFailed,
@@ -58,9 +59,10 @@ class RunDrawing:
         elif isinstance(event, RunEnd):
             self._stack.close()
             self.end = event
-            self._say(_ending(event))
-            if event.run.data.get("optimism") is not None:
-                self._say(f"  optimism {event.run.data['optimism']:+.5f} on the rows of its own weights")
+            self._say("\n".join([_ending(event), *_optimism(event.run.data)]))
+            if isinstance(event, RunMade):
+                for line in _submissions(event.run.data):
+                    self._say(line)
         elif isinstance(event, GraphTraced):
             self._take_graph(event)
         elif isinstance(event, Noted):
@@ -188,8 +190,14 @@ def _ending(event: RunEnd) -> str:
     partial = "" if run.complete else f"; {'a smoke' if smoke else 'a partial'} run: never ranked or packaged"
     exact = "" if run.data["deterministic"] else ", not deterministic: other bytes than before"
     name = f"smoke {run.name}" if smoke else run.name
-    ending = f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
-    return "\n".join([ending, *_submissions(run.data)])
+    return f"{name}{_cv(run.data)} in {duration(event.seconds)}{partial}{exact}"
+
+
+def _optimism(data: dict[str, Any]) -> Iterator[str]:
+    """How much a recipe's own weights flatter; what was found for a submission is told beside it."""
+    fitted = any(told["fit"] for told in data.get("submissions", ())[:1])
+    if data.get("optimism") is not None and not fitted:
+        yield f"  optimism {data['optimism']:+.5f} on the rows of its own weights"
 
 
 def _submissions(data: dict[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 PACKAGES = (
@@ -33,9 +34,11 @@ NUMERIC_VARIABLES = (
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
     "MKL_CBWR",
+    "OPENBLAS_CORETYPE",
     "CUBLAS_WORKSPACE_CONFIG",
     "NVIDIA_TF32_OVERRIDE",
 )
+INSTRUCTIONS = 12  # digits of a digest
 
 
 def numeric_environment(threads: int, determinism: str) -> dict[str, str]:
@@ -80,6 +83,7 @@ def fingerprint(modules: tuple[str, ...] = ()) -> dict[str, Any]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": _processor(),
+        "instructions": _instructions(),
         "packages": packages,
         "switches": {name: os.environ[name] for name in NUMERIC_VARIABLES if name in os.environ},
     }
@@ -150,9 +154,20 @@ def _torch_build(torch: Any) -> dict[str, Any]:
 
 def _processor() -> str:
     """The processor's model name, where the system tells it."""
+    return _told_of_processor("model name") or platform.processor()
+
+
+def _instructions() -> str:
+    """A short digest of what the processor can do: a virtual one has the same name on many machines."""
+    flags = _told_of_processor("flags", "Features").split()
+    return sha256(" ".join(sorted(flags)).encode()).hexdigest()[:INSTRUCTIONS] if flags else ""
+
+
+def _told_of_processor(*names: str) -> str:
+    """The first thing that Linux says of the processor under one of some names; empty where it does not."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123 (not a workspace file)
-            names = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]
+            told = (line.partition(":") for line in stream)
+            return next((value.strip() for name, _, value in told if name.strip() in names), "")
     except OSError:
-        names = []
-    return names[0] if names else platform.processor()
+        return ""

@@ -232,7 +232,8 @@ def judge_row(board: Board, row: Row, alarms: list[Alarm]) -> str:
         return "no CV"
     raised = {alarm.kind for alarm in alarms if row.run in alarm.runs}
     words = [_beside_best(board, row)]
-    words += [told for kind, told in {"leak": "leak?", "gap": "odd gap"}.items() if kind in raised]
+    named = {"leak": "leak?", "gap": "odd gap", "nested": "not nested"}
+    words += [told for kind, told in named.items() if kind in raised]
     judged = board.offset is not None and board.offset.rows >= FEWEST_TO_JUDGE
     if judged and row.lb_public is not None and not raised & {"leak", "gap", "public_board"}:
         words.append("LB fits")

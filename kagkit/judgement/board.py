@@ -17,7 +17,8 @@ class Row:
     """One run, or one line of a table: its CV, the spread of its folds, and what the host gave it.
 
     Attributes:
-        run: The run; in a table the experiment, with its line where several have one name.
+        run: The run, `exp001/3:lb` for another than its first submission;
+            in a table the experiment, with its line where several have one name.
         experiment: The experiment.
         stage: The competition's stage; None in a table.
         cv: Its CV, on the share `coverage` of the training rows.
@@ -26,7 +27,6 @@ class Row:
             it flatters; None where nothing was.
         cv_kept: The score without the rows that rules left out. It rises by leaving out what is hard, so
             nothing is ranked by it.
-        author: Who made an imported run.
         cv_interval: Where the CV would lie on other rows of the kind, in nine of ten cases.
         lb_public: The public score.
         lb_private: The private score.
@@ -38,6 +38,7 @@ class Row:
         submission: The packaged submission's name.
         note: The manifest's note.
         descent: How the run differs from its parent's.
+        author: Who made it, where it was imported.
         written: Cells of a table that say something else than a number, by column.
     """
 
@@ -48,7 +49,6 @@ class Row:
     cv_std: float | None = None
     optimism: float | None = None
     cv_kept: float | None = None
-    author: str = ""
     cv_interval: tuple[float, float] | None = None
     coverage: float | None = None
     lb_public: float | None = None
@@ -61,6 +61,7 @@ class Row:
     submission: str | None = None
     note: str = ""
     descent: Descent | None = None
+    author: str = ""
     written: dict[str, str] = field(default_factory=dict)
 
 

@@ -190,27 +190,28 @@ def _usual(workspace: Workspace, scores: dict[str, Scores]) -> list[Run]:
 
 def _rows(workspace: Workspace, run: Run, scores: dict[str, Scores], letter: str | None) -> Iterator[Row]:
     """A row for each submission of a run, or one for a run that has none."""
-    data, descent = run.data, trace_descent(workspace, run)
+    data = run.data
     for submission in run.submissions or (Submission("", "", data),):
-        name, cv = scored_name(run.name, submission.variant), submission.told["cv"]
+        name, own = scored_name(run.name, submission.variant), submission.told
         told, package = scores.get(name, Scores()), submission_name(run, submission.variant)
-        public = told.public
+        cv, public, first = own["cv"], told.public, not submission.variant
+        fit = own.get("fit")
         yield Row(
             run=name,
             experiment=run.experiment,
             stage=data["stage"],
             cv=cv,
-            cv_std=submission.told["cv_std"],
-            optimism=data.get("optimism"),
-            cv_kept=data.get("cv_kept"),
+            cv_std=own["cv_std"],
+            optimism=data.get("optimism") if first else fit and fit["optimism"],
+            cv_kept=data.get("cv_kept") if first else None,
             coverage=data["coverage"],
             lb_public=public,
             lb_private=told.private,
             gap=public - cv if public is not None and cv is not None else None,
-            comparable=letter,
+            comparable=None if cv is None else letter,
             submission=package if (workspace.submissions / package).is_dir() else None,
             note=data["note"],
-            descent=None if submission.variant else descent,
+            descent=trace_descent(workspace, run) if first else None,
             author=run.author,
         )
 
@@ -247,10 +248,10 @@ def _sort_out(runs: Sequence[Run]) -> tuple[dict[str, str], list[Alarm]]:
             groups = " | ".join(samples(names) for names in alike.values())
             text = f"CV is on different {words}, not to be ranked together: {groups}"
             alarms.append(Alarm(kind, text))
-    open_ended = [run.name for run in runs if not run.data.get("nested", True)]
+    open_ended = [run.name for run in ranked if not run.data.get("nested", True)]
     if open_ended:
         text = f"CV is not nested, for what feeds it is on other folds or unknown ones: {samples(open_ended)}"
-        alarms.append(Alarm("nested", text))
+        alarms.append(Alarm("nested", text, tuple(open_ended)))
     sets: dict[tuple[str, ...], list[str]] = {}
     for name, kind_of in kinds.items():
         sets.setdefault(tuple(kind_of), []).append(name)

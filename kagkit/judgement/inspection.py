@@ -48,33 +48,50 @@ def inspect_run(workspace: Workspace, folder: Path) -> list[Problem]:
         problems = _problems(error)
     number, _, _ = folder.name.partition("-")
     name = f"{folder.parent.name}/{int(number)}" if number.isdigit() else folder.name
-    resting = what_rests_on(workspace, name) if problems else []
+    return problems + list(_resting_problems(workspace, name)) if problems else []
+
+
+def _resting_problems(workspace: Workspace, name: str) -> Iterator[Problem]:
+    """What rests on a damaged run, and the packages that do not say on which run they rest."""
+    packaged = {
+        path.parent.relative_to(workspace.root).as_posix(): _packaged_run(path)
+        for path in sorted(workspace.submissions.glob("*/provenance.json"))
+    }
+    for folder in (folder for folder, run in packaged.items() if run is None):
+        hint = "bring the file back from a copy, or package the run again"
+        found = "it does not say of which run the submission is"
+        yield Problem(f"{folder}/provenance.json", found, hint=hint, check="integrity")
+    trusting = {name, *_runs_on(workspace, name)}
+    resting = [*sorted(trusting - {name}), *(folder for folder, run in packaged.items() if run in trusting)]
     if resting:
         hint = "do not trust these before the run's files are back from a copy"
-        problems.append(Problem(name, f"{samples(resting)} rest on it", hint=hint, check="integrity"))
-    return problems
+        yield Problem(name, f"{samples(resting)} rest on it", hint=hint, check="integrity")
 
 
-def what_rests_on(workspace: Workspace, name: str) -> list[str]:
-    """The runs that a run fed, also by way of others, and the submissions packaged of any of them.
+def _packaged_run(provenance: Path) -> str | None:
+    """The run that a submission was packaged of; None where the file is damaged."""
+    try:
+        run = read_json(provenance)["run"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return run if isinstance(run, str) else None
+
+
+def _runs_on(workspace: Workspace, name: str) -> set[str]:
+    """The runs that a run fed, also by way of others.
 
     Args:
         workspace: The workspace.
         name: The run: `exp001/3`.
 
     Returns:
-        Names of runs, then paths of packaged submissions. Runs whose record cannot be read tell nothing.
+        Names of runs. Runs whose record cannot be read tell nothing.
     """
     fed_by = dict(_parents(workspace))
     resting: set[str] = set()
     while more := {run for run, parents in fed_by.items() if parents & {name, *resting}} - resting:
         resting |= more
-    packaged = [
-        path.parent.relative_to(workspace.root).as_posix()
-        for path in sorted(workspace.submissions.glob("*/provenance.json"))
-        if read_json(path)["run"] in {name, *resting}
-    ]
-    return [*sorted(resting), *packaged]
+    return resting
 
 
 def _parents(workspace: Workspace) -> Iterator[tuple[str, set[str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from kagkit.foundation.errors import KagkitError, ManifestError
 from kagkit.foundation.files import digest_of, read_json, write_json
 from kagkit.foundation.schema import read_tree
 from kagkit.foundation.strictyaml import read_yaml
+from kagkit.runs.inputs import FOLDS
 from kagkit.runs.record import Run
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Making, Manifest
@@ -20,6 +21,7 @@ from kagkit.workspace.manifest import Making, Manifest
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kagkit.data.predictions import Predictions
     from kagkit.metrics.resampling import Scored
     from kagkit.metrics.scoring import Scorer
 
@@ -185,8 +187,9 @@ class _Lab:
         scorer, train = self._scorer(run)
         predicted = Predictions.open(run.folder / run.data["oof"]["file"])
         rows = train.loc[folds.is_in(train.index, predicted.keys)]
+        answer = self._held_out(run, scorer, predicted, rows)
         truth, answer, row_id = align_tables(
-            scorer.solution(rows), scorer.make(predicted, rows), list(scorer.competition.submission_key)
+            scorer.solution(rows), answer, list(scorer.competition.submission_key)
         )
         scored = Scored(truth, answer, row_id, self._units_of(scorer, rows))
         score = scorer.score_aligned(truth, answer, row_id)
@@ -197,6 +200,24 @@ class _Lab:
                 f"its OOF predictions score {score:.6g} now and made {recorded:.6g}: code changed since"
             )
         return scorer, scored
+
+    def _held_out(self, run: Run, scorer: Scorer, predicted: Predictions, rows: pd.DataFrame) -> pd.DataFrame:
+        """The submission of some training rows; where arguments were found, by those of the other folds."""
+        import pandas as pd
+
+        from kagkit.data import folds
+
+        fit = run.submissions[0].told.get("fit") if run.submissions else None
+        if fit is None:
+            return scorer.make(predicted, rows)
+        own = self._workspace.fold_file(run.data["fold_set"]["name"])
+        table = run.folder / FOLDS if run.imported else own
+        fold_of = folds.read(table, scorer.competition.rows.key).reindex(rows.index)
+        parts = []
+        for fold, args in fit["fold_args"].items():
+            fitted = replace(scorer, making=replace(scorer.making, args=args))
+            parts.append(fitted.make(predicted, rows[(fold_of == int(fold)).to_numpy()]))
+        return pd.concat(parts)
 
     def _units_of(self, scorer: Scorer, rows: pd.DataFrame) -> pd.Series[Any]:
         import pandas as pd
@@ -226,7 +247,9 @@ class _Lab:
             if source not in self._lock or self._lock[source].version != made_of.get(source):
                 raise KagkitError("its data are no longer the pinned ones")
         key = self._rows_key(stage)
-        material = cached_material(self._workspace, key, run.data["fold_set"]["name"])
+        named = run.data["fold_set"]["name"]  # of an imported run the set may be none of these
+        own = named if self._workspace.fold_file(named).exists() else "main"
+        material = cached_material(self._workspace, key, own)
         if material is None:
             raise KagkitError(f"its rows are no longer cached: kagkit run {run.experiment}")
         train = self._train(key)
@@ -279,7 +302,7 @@ def _making(run: Run) -> Making:
     """How the run's predictions became a submission, as its own manifest says."""
     name = "manifest.yaml"
     try:
-        return read_tree(Manifest, read_yaml(run.folder / name, name), name).submission
+        return read_tree(Manifest, read_yaml(run.folder / name, name), name).making
     except ManifestError as error:
         raise KagkitError("its manifest cannot be read") from error
 

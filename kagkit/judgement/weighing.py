@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
+from kagkit.foundation.errors import DataError, ManifestError, Problem, did_you_mean
 from kagkit.judgement.climbing import Found, climb, solve_least_squares, try_moves
 from kagkit.judgement.losses import Summing, make_losses, mean_products
 from kagkit.judgement.stacking import Member, Stack, Values, stack_members
-from kagkit.metrics.truth import Judge, Truth
+from kagkit.metrics.truth import Judge, Truth, key_problems
 
 LEAST_PROBABILITY = 1e-15
 
@@ -105,14 +105,19 @@ def mix_members(
 
     Raises:
         ManifestError: There is no such method, or it does not fit the values.
-        KeyError: A member lacks a column or a row.
+        DataError: A member lacks a row.
     """
     chosen, columns = method_of(method), [str(column) for column in weights.columns]
     numbers = []
+    known: pd.Index[Any] | None = None
     for name in weights.index:
         table = tables[name][columns]
-        scaled = to_scale(table.to_numpy(np.float64), chosen, columns)
-        numbers.append(scaled[table.index.get_indexer(keys)])
+        if known is None or not table.index.equals(known):  # most have one order, which is looked up once
+            known, problems = table.index, key_problems(table.index, keys, str(name), exact=False)
+            if problems:
+                raise DataError("the members do not hold these rows", problems)
+            places = known.get_indexer(keys)
+        numbers.append(to_scale(table.to_numpy(np.float64), chosen, columns)[places])
     mixed = _mix(np.stack(numbers), weights.to_numpy(np.float64), _back(chosen))
     return pd.DataFrame(mixed, index=keys, columns=columns)
 

@@ -57,8 +57,8 @@ def _package(workspace: Workspace, run: Run, submission: Submission) -> Package:
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)
     source = run.folder / submission.file
-    rehearsal = {"integrity": f"{len(run.files)} files as recorded"}
-    rehearsal |= _check(workspace, source, run.data["stage"])
+    checked = _check(workspace, source, run.data["stage"])
+    rehearsal = {"integrity": f"{len(run.files)} files as recorded"} | checked
     folder = workspace.submissions / submission_name(run, submission.variant)
     path = (folder / "submission.csv").relative_to(workspace.root).as_posix()
     with held(workspace.cache / "submissions.lock"):

@@ -15,7 +15,7 @@ from kagkit.data.combining import average
 from kagkit.foundation.errors import ManifestError, Problem, samples
 from kagkit.judgement.stacking import Member
 from kagkit.judgement.weighing import Method, find_weights, method_of, mix_members
-from kagkit.runs.feed import Fed, shared_rows
+from kagkit.runs.feed import Fed, shared_rows, tables_of
 
 if TYPE_CHECKING:
     from kagkit.runs.task import Task
@@ -55,7 +55,8 @@ def train(
     keys = shared_rows(inputs, task.train_rows.index)
     told: dict[str, Any] = {"method": method, "rows": len(keys)}
     if weights is None and not _streamed(inputs):
-        members = [Member(name, fed.content, fed.frame(keys)) for name, fed in inputs.items()]
+        tables = tables_of(inputs, keys)
+        members = [Member(name, inputs[name].content, table) for name, table in tables.items()]
         found = find_weights(members, task.judge, chosen)
         told |= {"weights": found.table.to_dict("index"), "in_sample": found.in_sample}
         told |= {"stopped": found.stopped}

@@ -71,7 +71,7 @@ def page_of(comparison: Comparison, behind: dict[str, Background]) -> str:
 def _backgrounds(workspace: Workspace, rows: Sequence[Row]) -> dict[str, Background]:
     found = {}
     for row in rows:
-        run = find_run(workspace, row.run)
+        run = find_run(workspace, row.run.partition(":")[0])
         scores = tuple(float(fold["score"]) for fold in run.data["folds"] if fold["score"] is not None)
         manifest = run.folder / "manifest.yaml"
         found[row.run] = Background(scores, manifest.read_text("utf-8") if manifest.exists() else "")

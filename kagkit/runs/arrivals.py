@@ -22,7 +22,14 @@ from kagkit.foundation.files import append_json_line, commit_folder, file_sha256
 from kagkit.metrics.scoring import Scorer, read_sample
 from kagkit.runs.failing import explained
 from kagkit.runs.inputs import FOLDS
-from kagkit.runs.material import Material, cached_material, make_material, rows_folder, rows_key
+from kagkit.runs.material import (
+    Material,
+    cached_material,
+    make_material,
+    rows_folder,
+    rows_key,
+    stage_sources,
+)
 from kagkit.runs.pinning import settle_data
 from kagkit.runs.presence import at_work
 from kagkit.runs.record import RECORD, Run, events_seal, read_run, run_folders, seal_record
@@ -40,11 +47,13 @@ class Ground:
 
     Attributes:
         workspace: The workspace.
+        stage: The competition's stage.
         versions: The data's version by source.
         material: What the rows are.
     """
 
     workspace: Workspace
+    stage: int
     versions: dict[str, str]
     material: Material
 
@@ -62,7 +71,7 @@ class Ground:
     def scorer(self) -> Scorer:
         """Who scores predictions as they come, without anybody's post-processing."""
         root, competition = self.workspace.root, self.workspace.competition
-        sample = read_sample(root, competition)
+        sample = read_sample(root, competition, self.stage)
         return Scorer(root, competition, Making(), sample, self.material.targets, self.train)
 
     def _read(self, split: str) -> pd.DataFrame:
@@ -83,7 +92,7 @@ class Arrival:
 
 
 def take_in(
-    workspace: Workspace, name: str, make: Callable[[Ground, Path], tuple[dict[str, Any], list[str]]]
+    workspace: Workspace, name: str, make: Callable[[Path], tuple[dict[str, Any], list[str]]]
 ) -> Arrival:
     """Have what came from elsewhere written into a folder aside, and give it its name as a run.
 
@@ -103,7 +112,7 @@ def take_in(
         refuse_taken(workspace, name)
         # The workspace's own loader and metric are called as a job would, in the workspace.
         with chdir(workspace.root), explained(workspace.root, f"importing {name}"):
-            record, notes = make(_settle(workspace), aside)
+            record, notes = make(aside)
         append_json_line(aside / "events.jsonl", {"event": "assembled", "time": round(time.time(), 3)})
         append_json_line(aside / "events.jsonl", events_seal((aside / "events.jsonl").read_bytes()))
         own = {"experiment": name, "number": 1, "run": f"{name}/1", "tasks": [], "parents": []}
@@ -113,6 +122,22 @@ def take_in(
         if not commit_folder(aside, final):
             raise RunError(f"{name}/1 is there already")
     return Arrival(read_run(final), tuple(notes))
+
+
+def settle_ground(workspace: Workspace, stage: int) -> Ground:
+    """The rows of a stage of the pinned data, read where they are not cached.
+
+    Raises:
+        ManifestError: competition.yaml has no such stage.
+        DataError: The data changed since they were pinned, or rows or folds break a rule.
+    """
+    if str(stage) not in workspace.competition.stages:
+        problem = Problem("competition.yaml", f"no stage {stage}", hint=f"stages: {{{stage}: …}}")
+        raise ManifestError("predictions of another stage", [problem])
+    pins = settle_data(workspace, stage_sources(stage))
+    key = rows_key(workspace, stage, pins.parts)
+    material = cached_material(workspace, key, "main") or make_material(workspace, stage, key, "main")
+    return Ground(workspace, stage, pins.versions, material)
 
 
 def refuse_taken(workspace: Workspace, name: str) -> None:
@@ -202,14 +227,6 @@ def fold_notes(fold_set: dict[str, Any]) -> list[str]:
 def plain(text: Any) -> str:
     """A text from elsewhere as one line without what a terminal would take for a command."""
     return re.sub(r"\s+", " ", "".join(char for char in str(text) if char.isprintable() or char.isspace()))
-
-
-def _settle(workspace: Workspace) -> Ground:
-    """The rows of the pinned data, read where they are not cached."""
-    pins = settle_data(workspace, ["stage1"])
-    key = rows_key(workspace, 1, pins.parts)
-    material = cached_material(workspace, key, "main") or make_material(workspace, 1, key, "main")
-    return Ground(workspace, pins.versions, material)
 
 
 @contextmanager

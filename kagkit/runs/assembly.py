@@ -102,13 +102,13 @@ class _Assembly:
         watch.start()
         oof, variants = self._score_folds()
         test = self._combine_test()
-        probes = self._combine_probes()
         submissions = self._write_submissions(variants, test)
+        probes = self._combine_probes()
         refuse_undeclared(watch.undeclared(), "name it in the manifest: code: [{file}]")
         sheet = RowSheet(self.workspace, self.spec)
         sheet.write(self.aside / ROWS_FILE)
-        first = replace(self._scorecard, scorer=variants[0].scorer)
-        chosen = sheet.told(first, self._held_out, self.aside / "oof.arrow")
+        card = replace(self._scorecard, scorer=variants[0].scorer)
+        chosen = sheet.told(card, self._held_out, self.aside / "oof.arrow")
         self._keep_sources()
         weights = self._link_weights()
         self._write_events()
@@ -248,7 +248,7 @@ class _Assembly:
             "metric": metric_facts(self.workspace),
             "cv": first.cv,
             "cv_std": first.cv_std,
-            "optimism": self._optimism(first.cv),
+            "optimism": self._optimism(first),
             "coverage": sum(covered.values()) / material.train_rows if covered else None,
             "rows": {"train": material.train_rows, "test": material.test_rows, "dropped": material.dropped},
             "ingested": material.ingested,
@@ -273,11 +273,14 @@ class _Assembly:
                 for part, task in tasks
             ],
             "parents": list(spec.parents),
-            "nested": all(parent["folds"] == SAME for parent in spec.parents),
+            "nested": all(parent.get("folds", SAME) == SAME for parent in spec.parents),
         }
 
-    def _optimism(self, cv: float | None) -> float | None:
-        """How much better the score looks of what a recipe found on all rows, where it tells that score."""
+    def _optimism(self, first: Variant) -> float | None:
+        """How much better the score looks of what was found on all rows: by a recipe, for a submission."""
+        if first.fit is not None:
+            return first.fit.optimism
+        cv = first.cv
         name = self.experiment.recipe.in_sample
         whole = [part for part in self.spec.parts if part.kind == "train" and part.fold is None]
         if not name or not whole or cv is None or not self.spec.complete:

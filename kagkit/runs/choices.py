@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from kagkit.runs.spec import TaskSpec
 from kagkit.runs.store import Stored
@@ -18,12 +19,14 @@ class Choice:
         seeds: Only these seeds, likewise.
         accepted: Files whose changed code is accepted: old results stay.
         restart: Finished tasks are done again, by the code there is: nothing is accepted for them.
+        standing: By identity, finished tasks that stand as they are, whatever their keys would be now.
     """
 
     folds: tuple[int, ...] | None = None
     seeds: tuple[int, ...] | None = None
     accepted: tuple[str, ...] = ()
     restart: bool = False
+    standing: Mapping[str, Stored] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Planned:
     stored: Stored | None
     reason: str = ""
     seconds: float | None = None
+
+    @classmethod
+    def standing(cls, spec: TaskSpec, stored: Stored) -> Self:
+        """A task for which a finished one stands, with that one's key."""
+        return cls(replace(spec, key=stored.record.key, ingredients=stored.record.ingredients), stored)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kagkit.foundation.files import read_json_lines
+from kagkit.runs.decisions import compare_decisions
 from kagkit.runs.record import SUBMISSION, Run
 from kagkit.runs.store import read_task
+from kagkit.runs.usable import competition_of
 from kagkit.workspace.layout import Workspace
 
+if TYPE_CHECKING:
+    from kagkit.data.predictions import Predictions
+
+Measured = tuple[float | None, float | None]
+GONE = "other content; its own files are gone"
 KINDS = ("prepare", "train", "predict")
 PREDICTED = ("oof", "test")
+SCORE = "score "
 
 
 @dataclass(frozen=True)
@@ -22,12 +30,14 @@ class Compared:
     """One thing that was held against the record.
 
     Attributes:
-        what: A task by its label, or `oof`, `test`, `cv`, `submission`.
+        what: A task by its label, or `oof`, `test`, `cv`, `submission`; of a sample `score seed 0 fold 1`.
         recorded: What the record says: a digest, a score; None where it says nothing.
         now: What came out now.
-        max_abs_diff: The largest difference of a number; None where there are no numbers to compare.
+        max_abs_diff: The largest difference of a number; None where something differs that is none. Of a
+            submission 0.0 where the order of its lines is all that differs, else None.
         rank_correlation: The least Spearman correlation of a column; None likewise.
-        flipped: How many submission lines are not the same; None for anything else.
+        flipped: How many keys of a submission have another label, or numbers on the other side of 0.5; None
+            for anything else.
     """
 
     what: str
@@ -41,6 +51,11 @@ class Compared:
     def same(self) -> bool:
         """Whether it came out as it was."""
         return bool(self.recorded == self.now)
+
+    @property
+    def is_score(self) -> bool:
+        """Whether it is the CV, or the score of a fold of a sample."""
+        return self.what == "cv" or self.what.startswith(SCORE)
 
 
 @dataclass(frozen=True)
@@ -60,11 +75,6 @@ class Attempt:
         return self.workspace.tasks / str(task["folder"])
 
 
-def labels_of(attempt: Attempt, kind: str) -> set[str]:
-    """The tasks of a kind, by what people call them."""
-    return {task["label"] for task in attempt.tasks().values() if task["kind"] == kind}
-
-
 def compare_attempts(old: Attempt, new: Attempt, kinds: Sequence[str]) -> tuple[Compared, ...]:
     """Hold a run that was made again against its record.
 
@@ -72,7 +82,7 @@ def compare_attempts(old: Attempt, new: Attempt, kinds: Sequence[str]) -> tuple[
         old: The run on record.
         new: The run made again.
         kinds: The kinds of task that were done again, each of which is compared; OOF, test, CV and
-            submission are compared where both runs are of the same seeds and folds.
+            submission are compared where both runs are of the same seeds and folds, else each fold's score.
     """
     compared = list(_tasks(old, new, kinds))
     before, now = old.run.data, new.run.data
@@ -82,6 +92,8 @@ def compare_attempts(old: Attempt, new: Attempt, kinds: Sequence[str]) -> tuple[
                 compared.append(_predicted(name, old.run, new.run))
         compared.append(Compared("cv", before["cv"], now["cv"], _distance(before["cv"], now["cv"])))
         compared += _submitted(old.run, new.run)
+    else:
+        compared += _fold_scores(old.run, new.run)
     return tuple(compared)
 
 
@@ -93,10 +105,13 @@ def first_difference(old: Attempt, new: Attempt) -> str | None:
         if known is None:
             return f"{task['label']}: not in the record"
         if known["content"] != task["content"]:
-            found = [f"{task['label']}: {_files_told(old.folder(known), new.folder(task))}"]
+            was, now = old.folder(known), new.folder(task)
+            # The files of a task that is gone cannot be told.
+            files = ", ".join(differing_files(was, now)) if was.is_dir() else GONE
+            found = [f"{task['label']}: {files}"]
             changed = _changed_ingredients(known, task)
             found += [f"changed: {', '.join(changed)}"] if changed else []
-            step = _first_other_step(old.folder(known), new.folder(task))
+            step = _first_other_step(was, now)
             found += [step] if step else []
             return "; ".join(found)
     return None
@@ -122,13 +137,18 @@ def _tasks(old: Attempt, new: Attempt, kinds: Sequence[str]) -> Iterator[Compare
 
 def _apart(old: Path, new: Path) -> tuple[float | None, float | None]:
     """How far the predictions of two tasks are apart; nothing where there are none."""
-    names = [
-        path.name for path in sorted((new / "out").glob("*.arrow")) if (old / "out" / path.name).is_file()
-    ]
-    measured = [measure(old / "out" / name, new / "out" / name) for name in names]
+    before, now = ({path.name for path in (each / "out").glob("*.arrow")} for each in (old, new))
+    if before != now:
+        return None, None
+    return _furthest([measure(old / "out" / name, new / "out" / name) for name in sorted(now)])
+
+
+def _furthest(measured: Sequence[Measured]) -> Measured:
+    """The largest distance, None where one of them could not be measured; the least correlation."""
     distances = [distance for distance, _ in measured if distance is not None]
     correlations = [correlation for _, correlation in measured if correlation is not None]
-    return max(distances, default=None), min(correlations, default=None)
+    known = len(distances) == len(measured)
+    return max(distances, default=None) if known else None, min(correlations, default=None)
 
 
 def _predicted(name: str, old: Run, new: Run) -> Compared:
@@ -142,59 +162,82 @@ def measure(first: Path, second: Path) -> tuple[float | None, float | None]:
     """How far two predictions files are apart, joined by key.
 
     Returns:
-        The largest absolute difference of a number, and the least rank correlation of a column of numbers;
-        None each where keys or columns differ, or no column holds a number a row.
+        The largest absolute difference of a number, None where keys or columns differ, or a column that is
+        not of numbers of one shape; and the least rank correlation of a column of a number a row, None where
+        there is none.
     """
-    import numpy as np
-
     from kagkit.data.predictions import Predictions
 
     a, b = Predictions.open(first), Predictions.open(second)
     if a.columns != b.columns or len(a.keys) != len(b.keys) or len(a.keys.difference(b.keys)):
         return None, None
-    distances, correlations = [], []
-    for column in a.columns:
-        if a.kind(column) == b.kind(column) != "ragged":
-            x, y = (each.array(column, a.keys) for each in (a, b))
-            if x.shape == y.shape and x.dtype.kind in "biuf" and y.dtype.kind in "biuf":
-                distances.append(float(np.nanmax(np.abs(x.astype("f8") - y.astype("f8")), initial=0.0)))
-                correlations += _correlation(x, y) if x.ndim == 1 else []
-    return max(distances, default=None), min(correlations, default=None)
+    return _furthest([_measure_column(column, a, b) for column in a.columns])
 
 
-def _correlation(x: Any, y: Any) -> list[float]:
+def _measure_column(column: str, a: Predictions, b: Predictions) -> Measured:
+    import numpy as np
+
+    if _content(a, column) == _content(b, column):
+        return 0.0, None
+    if "ragged" in (a.kind(column), b.kind(column)):
+        return None, None
+    x, y = (each.array(column, a.keys) for each in (a, b))
+    if x.shape != y.shape or x.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
+        return None, None
+    with np.errstate(invalid="ignore"):
+        distance = float(np.max(np.abs(x.astype("f8") - y.astype("f8")), initial=0.0))
+    return None if math.isnan(distance) else distance, _correlation(x, y) if x.ndim == 1 else None
+
+
+def _content(predictions: Predictions, column: str) -> str:
+    table = predictions.table.select([*predictions.key_names, column])
+    return replace(predictions, table=table).content_sha256()
+
+
+def _correlation(x: Any, y: Any) -> float | None:
     import pandas as pd
 
     found = float(pd.DataFrame({"x": x, "y": y}).corr("spearman").to_numpy()[0, 1])
-    return [] if math.isnan(found) else [found]
+    return None if math.isnan(found) else found
 
 
 def _submitted(old: Run, new: Run) -> Iterator[Compared]:
     """Each submission of a run by its file."""
     first, second = ({one.file: one.told["sha256"] for one in run.submissions} for run in (old, new))
     for file in sorted({SUBMISSION, *first, *second}):
-        recorded, now, flipped = first.get(file), second.get(file), None
+        recorded, now = first.get(file), second.get(file)
+        flipped, order_alone = None, False
         if recorded != now and None not in (recorded, now):
-            before, after = (set((run.folder / file).read_bytes().splitlines()) for run in (old, new))
-            flipped = len(after - before)
-        yield Compared(file.removesuffix(".csv"), recorded, now, flipped=flipped)
+            key = competition_of(old).submission_key
+            flipped, order_alone = compare_decisions(old.folder / file, new.folder / file, key)
+        distance = 0.0 if order_alone else None
+        yield Compared(file.removesuffix(".csv"), recorded, now, distance, flipped=flipped)
+
+
+def _fold_scores(old: Run, new: Run) -> list[Compared]:
+    """The score of each fold of a sample against the same one of the record."""
+    before = {(told["seed"], told["fold"]): told["score"] for told in old.data["folds"]}
+    found = []
+    for told in new.data["folds"]:
+        recorded, now = before.get((told["seed"], told["fold"])), told["score"]
+        what = f"{SCORE}seed {told['seed']} fold {told['fold']}"
+        found.append(Compared(what, recorded, now, _distance(recorded, now)))
+    return found
 
 
 def _distance(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else abs(first - second)
 
 
-def _files_told(old: Path, new: Path) -> str:
-    """The files of a task that differ; those of a task that is gone cannot be told."""
-    if not old.is_dir():
-        return "other content; its own files are gone"
+def differing_files(old: Path, new: Path) -> list[str]:
+    """The files of two finished tasks that differ, by name."""
     before, now = ({kept.name: kept.sha256 for kept in read_task(each).files} for each in (old, new))
-    return ", ".join(name for name in sorted(before | now) if before.get(name) != now.get(name))
+    return [name for name in sorted(before | now) if before.get(name) != now.get(name)]
 
 
 def _first_other_step(old: Path, new: Path) -> str:
     """The first logged value that differs, where both logged."""
-    for (step, before), (_, now) in zip(_logged(old), _logged(new), strict=False):
+    for (step, before), (_, now) in zip(logged_numbers(old), logged_numbers(new), strict=False):
         for name, value in before.items():
             if now.get(name) != value:
                 where = "" if step is None else f" at step {step}"
@@ -202,6 +245,7 @@ def _first_other_step(old: Path, new: Path) -> str:
     return ""
 
 
-def _logged(task: Path) -> list[tuple[int | None, dict[str, Any]]]:
+def logged_numbers(task: Path) -> list[tuple[int | None, dict[str, Any]]]:
+    """What a task logged, in order: the step and the values."""
     events = read_json_lines(task / "events.jsonl")
     return [(event.get("step"), event["values"]) for event in events if event.get("event") == "log"]

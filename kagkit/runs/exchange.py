@@ -32,6 +32,7 @@ from kagkit.runs.arrivals import (
     keep_folds,
     plain,
     refuse_other_keys,
+    settle_ground,
     take_in,
     unknown_folds,
 )
@@ -121,8 +122,8 @@ def import_run(workspace: Workspace, archive: Path, name: str = "", author: str 
     theirs = _told_name(archive)
     stem = name or theirs
 
-    def make(ground: Ground, aside: Path) -> tuple[dict[str, Any], list[str]]:
-        record, notes = _take(ground, aside, archive, stem)
+    def make(aside: Path) -> tuple[dict[str, Any], list[str]]:
+        record, notes = _take(workspace, aside, archive, stem)
         record["imported"]["author"] = plain(author)
         return record, notes
 
@@ -166,13 +167,14 @@ def _told_name(archive: Path) -> str:
         raise DataError(f"{archive.name} is not imported", [problem]) from error
 
 
-def _take(ground: Ground, aside: Path, archive: Path, name: str) -> tuple[dict[str, Any], list[str]]:
+def _take(workspace: Workspace, aside: Path, archive: Path, name: str) -> tuple[dict[str, Any], list[str]]:
     """Unpack, prove and judge; the record as it is here, and what to know of it."""
     folder = aside.with_name("unpacked")
     unpack(archive, folder, ASK)
     try:
         theirs, index = _proved(folder, archive.name)
-        _refuse_other_competition(ground.workspace, theirs)
+        _refuse_other_competition(workspace, theirs)
+        ground = settle_ground(workspace, int(theirs.data["stage"]))
         record = _record(theirs)
         notes = _hold(ground, folder, theirs)
         (folder / INDEX).unlink()
@@ -255,19 +257,20 @@ def _hold(ground: Ground, folder: Path, run: Run) -> list[str]:
     notes = []
     known = {"oof": ground.train.index, "test": ground.test.index}
     for name, rows in known.items():
-        told = run.data[name]
-        if told is None:
+        kept = run.data[name]
+        if kept is None:
             continue
-        found = Predictions.open(folder / told["file"], name=f"{name}.arrow")
+        found = Predictions.open(folder / kept["file"], name=f"{name}.arrow")
         found.table.validate(full=True)
         refuse_other_keys(name, found.keys, rows, partial=name == "oof")
-        if found.content_sha256() != told["content_sha256"]:
+        if found.content_sha256() != kept["content_sha256"]:
             problem = Problem(f"{name}.arrow", "does not say what its record says", hint=ASK)
             raise ReproductionError("the predictions are others", [problem])
-    versions = {"theirs": run.data["data"]["stage1"], "here": ground.versions["stage1"]}
-    if versions["theirs"] != versions["here"]:
-        both = ", ".join(f"{where} {version[:12]}" for where, version in versions.items())
-        notes.append(f"made on another version of the data, of the same rows: {both}")
+    for source, version in ground.versions.items():
+        theirs = str(run.data["data"][source])
+        if theirs != version:
+            told = f"theirs {plain(theirs[:12])}, here {version[:12]}"
+            notes.append(f"made on another version of {source}, of the same rows: {told}")
     return notes
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kagkit.data.keys import shown
 from kagkit.data.predictions import Predictions
@@ -70,7 +72,7 @@ def shared_rows(inputs: Mapping[str, Fed], keys: pd.Index[Any]) -> pd.Index[Any]
     Raises:
         DataError: Some inputs lack rows that others have; or no row has been predicted.
     """
-    known = {name: fed.keys.get_indexer(keys) >= 0 for name, fed in inputs.items()}
+    known = {name: places >= 0 for name, places in _places(inputs, keys)}
     counts = {name: int(has.sum()) for name, has in known.items()}
     most = max(counts, key=lambda name: counts[name])
     problems = []
@@ -88,3 +90,24 @@ def shared_rows(inputs: Mapping[str, Fed], keys: pd.Index[Any]) -> pd.Index[Any]
         problem = Problem("inputs", f"none of {len(keys):,} training rows was ever held out", hint=hint)
         raise DataError("there is nothing to learn from", [problem])
     return keys[known[most]]
+
+
+def tables_of(inputs: Mapping[str, Fed], keys: pd.Index[Any]) -> dict[str, pd.DataFrame]:
+    """The scalar predictions of several inputs for the same rows, by name, in the order of the keys.
+
+    Args:
+        inputs: The inputs; each holds at least these rows.
+        keys: The rows.
+    """
+    return {name: inputs[name].frame().iloc[places].set_axis(keys) for name, places in _places(inputs, keys)}
+
+
+def _places(inputs: Mapping[str, Fed], keys: pd.Index[Any]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Where each input has some rows, -1 where it lacks one; looked up once where inputs have one order."""
+    known: pd.Index[Any] | None = None
+    places = np.empty(0, np.int64)
+    for name, fed in inputs.items():
+        if known is None or not fed.keys.equals(known):
+            known = fed.keys
+            places = known.get_indexer(keys).astype(np.int64)
+        yield name, places

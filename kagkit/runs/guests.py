@@ -23,6 +23,7 @@ from kagkit.runs.arrivals import (
     keep_folds,
     plain,
     refuse_other_keys,
+    settle_ground,
     take_in,
     unknown_folds,
 )
@@ -33,6 +34,8 @@ from kagkit.runs.variants import Variant, score_variants, write_submission
 from kagkit.workspace.competition import FILE
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.manifest import Making
+
+STAGE = 1
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ def import_tables(workspace: Workspace, tables: Tables, name: str, author: str =
         tables.partial,
     )
 
-    def make(ground: Ground, aside: Path) -> tuple[dict[str, Any], list[str]]:
-        return _Guest(ground, resolved, aside, name).record(plain(author))
+    def make(aside: Path) -> tuple[dict[str, Any], list[str]]:
+        return _Guest(settle_ground(workspace, STAGE), resolved, aside, name).record(plain(author))
 
     return take_in(workspace, name, make)
 
@@ -113,7 +116,7 @@ class _Guest:
         record = {
             "kagkit": FORMAT,
             "competition": self.competition.competition,
-            "stage": 1,
+            "stage": STAGE,
             "note": note,
             "complete": True,
             "plan_key": digest_of({"imported": contents, "folds": digests.get("folds")}),

@@ -14,11 +14,12 @@ from kagkit.workspace.experiment import Experiment
 from kagkit.workspace.layout import Workspace
 
 OOF, TEST = "oof", "test"
-# The names of runs that rules on rows name begin so; no input is called so.
-ROWS = "rows."
 FOLDS = "folds.csv"  # in the folder of a run that came from elsewhere
 BLEND = "kagkit.recipes.blend"
 SAME, OTHER, UNKNOWN = "same", "other", "unknown"
+SEEN = "what feeds this experiment has seen rows that are held out here"
+# The names of runs that rules on rows name begin so; no input is called so.
+ROWS = "rows."
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,10 @@ def find_inputs(
     for name, reference in (manifest.inputs | ({} if workspace.smoke else manifest.rows.feeds)).items():
         run = find_run(workspace, (pinned or {}).get(name, reference))
         _refuse_unfit(experiment, name, run)
-        relation, problem = _hold_folds(workspace, experiment, f"{experiment.path.name}: {_key(name)}", run)
-        if problem is not None and experiment.manifest.recipe != BLEND:
-            raise _seen_here(problem)
+        where = f"{experiment.path.name}: {_key(name)}"
+        relation, problem = _hold_folds(workspace, experiment, where, run)
+        if problem is not None and (manifest.recipe != BLEND or name.startswith(ROWS)):
+            raise DataError(SEEN, [problem])
         folder = run.folder.relative_to(workspace.root)
         files = {
             which: {
@@ -146,11 +148,7 @@ def refuse_other_folds(workspace: Workspace, experiment: Experiment, where: str,
     """
     _, problem = _hold_folds(workspace, experiment, where, run)
     if problem is not None:
-        raise _seen_here(problem)
-
-
-def _seen_here(problem: Problem) -> DataError:
-    return DataError("what feeds this experiment has seen rows that are held out here", [problem])
+        raise DataError(SEEN, [problem])
 
 
 def _hold_folds(
@@ -158,20 +156,17 @@ def _hold_folds(
 ) -> tuple[str, Problem | None]:
     """How a run's folds stand to those of the experiment it feeds, and what is wrong with them.
 
-    A key that sits in two folds was trained on there by what must not have seen it here. What a blend's
-    weights may bear, for they are few, no model that is trained on predictions may.
+    What a blend's weights may bear, for they are few, no model that is trained on predictions may.
     """
     own, theirs = experiment.manifest.folds.set, run.data["fold_set"]["name"]
-    key = workspace.competition.rows.key
+    key, expected = workspace.competition.rows.key, f"the folds {own}"
     blend = f"feed it to a blend alone: recipe: {BLEND}"
     if not run.data.get("nested", True):
-        return OTHER, Problem(
-            where, f"{run.name} is a blend of runs on other folds", f"the folds {own}", blend
-        )
+        return OTHER, Problem(where, f"{run.name} is a blend of runs on other folds", expected, blend)
     table = run.folder / FOLDS if run.imported else workspace.fold_file(theirs)
     if run.imported and not table.is_file():
         hint = f"import it with its folds: --folds FILE; or {blend}"
-        return UNKNOWN, Problem(where, f"nobody knows the folds of {run.name}", f"the folds {own}", hint)
+        return UNKNOWN, Problem(where, f"nobody knows the folds of {run.name}", expected, hint)
     if own == theirs and not run.imported:
         return SAME, None
     here, there = _fold_of(workspace.fold_file(own), key), _fold_of(table, key)
@@ -180,7 +175,7 @@ def _hold_folds(
         return SAME, None
     found = f"{counted(len(moved), 'row')} in another fold of {theirs}: {samples(sorted(moved))}"
     hint = blend if run.imported else f"give {run.experiment} the folds {own}, or this one {theirs}"
-    return OTHER, Problem(where, f"{run.name} is on the folds {theirs}, {found}", f"the folds {own}", hint)
+    return OTHER, Problem(where, f"{run.name} is on the folds {theirs}, {found}", expected, hint)
 
 
 def _key(name: str) -> str:

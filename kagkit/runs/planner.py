@@ -184,7 +184,7 @@ class Planner:
             stored = self.start.of(self.experiment.name, seed, fold)
             facts["start"], more["start"] = stored.record.content, stored.folder.name
         if self.experiment.recipe.asks_score:
-            making = more["making"] = next(iter(self.experiment.manifest.variants.values()))
+            making = more["making"] = self.experiment.manifest.making
             facts |= judging_facts(
                 self.workspace.root, self.workspace.competition, making, self.material.targets
             )
@@ -338,9 +338,11 @@ class Planner:
     def _frozen(self, spec: TaskSpec) -> Planned:
         assert self.start is not None  # noqa: S101 (only what starts from a run is frozen)
         stored = self.start.of(self.experiment.name, spec.seed, spec.fold)
-        return Planned(replace(spec, key=stored.record.key, ingredients=stored.record.ingredients), stored)
+        return Planned.standing(spec, stored)
 
     def _plan(self, spec: TaskSpec) -> Planned:
+        if spec.identity in self.choice.standing:
+            return Planned.standing(spec, self.choice.standing[spec.identity])
         stored = find_task(self.workspace.tasks, spec.key)
         if stored is not None and not stored.record.undeclared:
             return Planned(spec, stored)

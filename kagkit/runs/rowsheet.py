@@ -67,7 +67,7 @@ class RowSheet:
         if "run" not in told:
             return {}
         run, scorer = find_run(self._workspace, told["run"]), scorecard.scorer
-        alike = manifest_of(run).submission == scorer.making and scorer.competition.metric.cv == "pooled"
+        alike = manifest_of(run).making == scorer.making and scorer.competition.metric.cv == "pooled"
         path = run.folder / run.data["oof"]["file"]
         kept = scorecard.cv_without(left_out, (), path) if alike and len(left_out) else None
         return {"cv": run.data["cv"], "cv_kept": kept}

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kagkit.foundation.errors import Problem, RunError, counted
+from kagkit.foundation.errors import ManifestError, Problem, RunError, counted
 from kagkit.runs.bench import Bench
 from kagkit.runs.choices import Choice, RunOptions
 from kagkit.runs.drive import Drive, Start
@@ -54,6 +54,7 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     refuse_imported(workspace, name)
     experiment = workspace.experiment(name)
     if experiment.manifest.inputs:
+        _refuse_smoke(workspace, experiment)
         yield GraphTraced(trace_graph(workspace, experiment.name))
     for upstream in order_upstream(workspace.root, experiment.name):
         if options.inputs is None and not _came_from_elsewhere(workspace, upstream):
@@ -72,18 +73,28 @@ def _came_from_elsewhere(workspace: Workspace, name: str) -> bool:
     return run is not None and run.imported
 
 
+def _refuse_smoke(workspace: Workspace, experiment: Experiment) -> None:
+    """One fold of a smoke run leaves no out-of-fold predictions of the rows that another trains on."""
+    if workspace.smoke:
+        hint = "--smoke those that feed it, and run it whole"
+        found = f"fed by {', '.join(experiment.manifest.inputs.values())}"
+        problem = Problem(experiment.path.name, found, "an experiment that nothing feeds", hint)
+        raise ManifestError(f"{experiment.name} has no smoke run", [problem])
+
+
 def _run_one(workspace: Workspace, name: str, options: RunOptions) -> Iterator[Event]:
     """Do what is missing of one experiment; what feeds it is there."""
     began = time.monotonic()
     experiment = workspace.experiment(name)
-    inputs = find_inputs(workspace, experiment, options.inputs)
     origins = read_origins(workspace, experiment)
     sources = sources_of(experiment)
     pins = settle_data(workspace, sources)
-    yield from (Noted(note) for note in (*pins.notes, *(each.note for each in inputs)) if note)
-    yield from (Noted(line) for line in _seen_told(inputs))
+    yield from (Noted(note) for note in pins.notes)
     with at_work(workspace), Bench(workspace, experiment, options.gpus) as bench:
         material = yield from ready_material(workspace, experiment, pins, bench)
+        inputs = find_inputs(workspace, experiment, options.inputs)
+        yield from (Noted(each.note) for each in inputs if each.note)
+        yield from (Noted(line) for line in _seen_told(inputs))
         # A partial run is no yardstick where there is a whole one.
         previous = latest_run(workspace, experiment.name, complete=True) or latest_run(
             workspace, experiment.name

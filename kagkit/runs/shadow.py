@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kagkit.data.versions import Locked, read_listing, read_lock, write_listing, write_lock
+from kagkit.foundation.component import WHOLE
+from kagkit.foundation.environment import fingerprint
 from kagkit.foundation.errors import Problem, ReproductionError
-from kagkit.foundation.files import link_or_copy, read_json, write_json
+from kagkit.foundation.files import file_sha256, link_or_copy, read_json, write_json
 from kagkit.runs.inputs import ROWS
 from kagkit.runs.material import scheme_of
 from kagkit.runs.pinning import fold_table_then
@@ -18,6 +19,7 @@ from kagkit.runs.selection import tasks_on_test
 from kagkit.runs.starting import START
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.runs.usable import competition_of, manifest_of
+from kagkit.workspace.commands import read_stated
 from kagkit.workspace.competition import FILE
 from kagkit.workspace.layout import Workspace
 
@@ -40,7 +42,8 @@ def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
     """A workspace that holds what a run was made from, as the run recorded it, and nothing newer.
 
     Code, manifest and competition.yaml come from the run's own folder; the data are the workspace's, pinned
-    to the run's version; the fold table is as long as it was then. A shadow that was begun before goes on.
+    to the run's version; the fold table is as long as it was then. A shadow that was begun before goes on,
+    unless it was begun in another environment.
 
     Args:
         workspace: The workspace of the run.
@@ -51,12 +54,14 @@ def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
         The shadow, below `runs/.work/`.
 
     Raises:
-        ReproductionError: The run or a task it needs is damaged or gone, or keeps no weights.
+        ReproductionError: The run or a task it needs is damaged or gone, or keeps no weights; or a task that
+            is to be done again was made from more than the run kept.
         DataError: The listing of the data is damaged.
     """
     _refuse_damage(workspace, run, level)
+    _refuse_lost_sources(run, level)
     root = shadow_folder(workspace, run, level)
-    mark = {"seal": run.data["seal"], "level": level}
+    mark = {"seal": run.data["seal"], "level": level, "fingerprint": fingerprint()}
     if not ((root / MARK).is_file() and read_json(root / MARK) == mark):
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
@@ -64,19 +69,24 @@ def raise_shadow(workspace: Workspace, run: Run, level: Level) -> Workspace:
         _copy_sources(run, shadow)
         _link_data(workspace, shadow, run)
         _copy_folds(workspace, shadow, run)
-        for stored in _taken_tasks(workspace, run, level):
+        for stored in standing_tasks(workspace, run, level).values():
             shutil.copytree(stored.folder, shadow.tasks / stored.folder.name, copy_function=_link)
         _link_parents(workspace, shadow, run)
         write_json(root / MARK, mark)
     return Workspace(root)
 
 
-def _taken_tasks(workspace: Workspace, run: Run, level: Level) -> Iterator[Stored]:
-    """The finished tasks of a run that a level takes over."""
-    for task in run.data["tasks"]:
-        if task["kind"] in TAKEN[level]:
-            folder = workspace.tasks / task["folder"]
-            yield Stored(folder, read_task(folder))
+def standing_tasks(workspace: Workspace, run: Run, level: Level) -> dict[str, Stored]:
+    """The finished tasks of a run that a level takes over, by identity: the very folders of the record.
+
+    Args:
+        workspace: Where they are: the workspace of the run, or a shadow of it.
+        run: The run.
+        level: What is taken over.
+    """
+    taken = [task for task in run.data["tasks"] if task["kind"] in TAKEN[level]]
+    folders = {task["identity"]: workspace.tasks / task["folder"] for task in taken}
+    return {identity: Stored(folder, read_task(folder)) for identity, folder in folders.items()}
 
 
 def _refuse_damage(workspace: Workspace, run: Run, level: Level) -> None:
@@ -96,10 +106,49 @@ def _refuse_damage(workspace: Workspace, run: Run, level: Level) -> None:
             problems.append(Problem(f"runs/.tasks/{task['folder']}", f"gone: {task['label']}", hint=hint))
     if not problems:
         problems = [
-            problem for stored in _taken_tasks(workspace, run, level) for problem in verify_task(stored)
+            problem
+            for stored in standing_tasks(workspace, run, level).values()
+            for problem in verify_task(stored)
         ]
     if problems:
         raise ReproductionError(f"{run.name} is not as it was recorded", problems)
+
+
+def _refuse_lost_sources(run: Run, level: Level) -> None:
+    """Stop where a task that is to be done again was made from code or files that the run does not keep.
+
+    Raises:
+        ReproductionError: Every such task.
+    """
+    problems = []
+    for task in run.data["tasks"]:
+        if task["kind"] not in TAKEN[level]:
+            hint = f"kagkit reproduce {run.name} --level predictions takes it as it is"
+            if task["undeclared"]:
+                found = f"read {', '.join(task['undeclared'])}, which the run does not keep"
+                problems.append(Problem(task["label"], found, "files that `code:` declares", hint))
+            older = _accepted_code(run, task)
+            if older:
+                found = f"made by older code of {', '.join(older)} than the run keeps: it was accepted"
+                problems.append(Problem(task["label"], found, hint=hint))
+    if problems:
+        raise ReproductionError(f"{run.name} cannot be made again from {level}", problems)
+
+
+def _accepted_code(run: Run, task: dict[str, Any]) -> list[str]:
+    """The files of which a task was made by other code than the run's copies hold."""
+    if not run.data["accepted"]:
+        return []
+    code, manifest = run.folder / "code", manifest_of(run)
+    recipe = read_stated(code, manifest)
+    kept = recipe.code(*recipe.functions)
+    kept |= {f"{file}:{WHOLE}": file_sha256(code / file) for file in manifest.code}
+    made = {name.removeprefix("code "): digest for name, digest in task["ingredients"].items()}
+    return [
+        file
+        for file in run.data["accepted"]
+        if any(name.startswith(f"{file}:") and kept.get(name) != made[name] for name in made)
+    ]
 
 
 def _copy_sources(run: Run, shadow: Workspace) -> None:
@@ -165,7 +214,8 @@ def _link_parents(workspace: Workspace, shadow: Workspace, run: Run) -> None:
             continue
         target = shadow.runs / fed.experiment / fed.folder.name
         shutil.copytree(fed.folder, target, copy_function=_link, dirs_exist_ok=True)
-        if not shadow.fold_file(fed.data["fold_set"]["name"]).exists():
+        # An imported run has its folds in its own folder, where they are known.
+        if not fed.imported and not shadow.fold_file(fed.data["fold_set"]["name"]).exists():
             _copy_folds(workspace, shadow, fed)
         if parent["input"] in labelling:
             problems += _link_labels(workspace, shadow, fed)

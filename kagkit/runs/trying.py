@@ -141,13 +141,12 @@ class TrialDrive:
 
     def _scoring(self, first: int) -> ScoringSpec:
         manifest, material = self._planner.experiment.manifest, self._planner.material
-        making = next(iter(manifest.variants.values()))
         parts = [(*fold, self._predicted[fold].folder.name) for fold in self._folds[:first]]
         return ScoringSpec(
             rows=material.key,
             fold_set=manifest.folds.set,
-            make=making.make,
-            args=making.args,
+            make=manifest.making.make,
+            args=manifest.making.args,
             combine=manifest.combine,
             folds=tuple(parts),
             known=self._trial.folds,

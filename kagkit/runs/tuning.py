@@ -16,7 +16,7 @@ from kagkit.foundation.errors import KagkitError, ManifestError, Problem, RunErr
 from kagkit.foundation.files import digest_of, held
 from kagkit.runs.bench import Bench
 from kagkit.runs.events import Event, Noted
-from kagkit.runs.inputs import find_inputs
+from kagkit.runs.inputs import Input, find_inputs
 from kagkit.runs.material import Material, sources_of
 from kagkit.runs.origins import digest_files, read_origins, refuse_changed
 from kagkit.runs.pinning import Pins, refuse_moved_folds, settle_data
@@ -131,7 +131,7 @@ def tune_experiment(workspace: Workspace, name: str, options: TuneOptions) -> It
         inputs = find_inputs(workspace, experiment)
         what = selecting_of(experiment, material, pins.parts, inputs)
         selection = yield from ready_selection(workspace, experiment, what, inputs, bench)
-        given = _Given(material, pins, origins, selection)
+        given = _Given(material, pins, origins, inputs, selection)
         study = Study(folder / _key(workspace, experiment, given)[:KEY_LENGTH])
         metric = asdict(workspace.competition.metric)
         study.begin({"experiment": experiment.name, "key": study.folder.name, "metric": metric})
@@ -191,11 +191,15 @@ class _Given:
     material: Material
     pins: Pins
     origins: dict[str, str]
+    inputs: tuple[Input, ...]
     selection: Selection | None
 
     def planner(self, workspace: Workspace, experiment: Experiment) -> Planner:
         """Plans an experiment of these data."""
-        return Planner(workspace, experiment, self.material, self.pins.parts, None, selection=self.selection)
+        parts = self.pins.parts
+        return Planner(
+            workspace, experiment, self.material, parts, None, self.inputs, selection=self.selection
+        )
 
 
 class _Searching:

@@ -173,8 +173,8 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = (), varia
         variant: Which of its submissions to make; the first where empty.
 
     Raises:
-        ManifestError: The run, or one that feeds it, is imported, partial, kept predictions alone, or
-            predicted no test rows; or it has no such variant.
+        ManifestError: The run, or one that feeds it, is partial, kept predictions alone, or predicted no
+            test rows; or the run has no such variant.
         ReproductionError: Weights or copies of sources are damaged; an asset is another one.
         DataError: A further source is of another version, or was never pinned here.
         RunError: The code that is there is not the code the run recorded.
@@ -182,6 +182,7 @@ def open_run(workspace: Workspace, run: Run, accepted: Sequence[str] = (), varia
     runs = trace_runs(workspace, run)
     variant = find_submission(run, variant).variant
     _refuse_unable(run, runs.values())
+    variant = find_submission(run, variant).variant
     damage = [problem for each in runs.values() for problem in _damage(each)]
     if damage:
         raise ReproductionError(f"{run.name} is damaged", damage)

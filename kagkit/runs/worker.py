@@ -27,7 +27,7 @@ from kagkit.runs.leavings import find_private, refuse_unkeepable
 from kagkit.runs.material import stage_sources
 from kagkit.runs.opening import Source, open_recipe
 from kagkit.runs.origins import refuse_changed
-from kagkit.runs.ranks import train_together
+from kagkit.runs.ranks import outlast_others, train_together
 from kagkit.runs.spec import TaskSpec, read_spec
 from kagkit.runs.store import (
     TaskRecord,
@@ -80,7 +80,8 @@ def do_task(spec_path: str) -> int:
 
 def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     events = work / "events.jsonl"
-    if not any((work / "checkpoint").glob("*")):  # all that an earlier attempt logged will come again
+    outlast_others(work)
+    if not _holds_files(work / "checkpoint"):  # all that an earlier attempt logged will come again
         Task(events).rewind(0)
     started = time.time()
     write_json(work / "holder.json", {"pid": os.getpid()})
@@ -122,6 +123,12 @@ def _do(workspace: Workspace, spec: TaskSpec, work: Path) -> None:
     scrub_log(work / "log.txt", workspace.root)
     record = TaskRecord(spec.key, spec.kind, spec.ingredients, kept, contents, undeclared)
     commit_task(work, workspace.tasks, record)
+
+
+def _holds_files(checkpoint: Path) -> bool:
+    """Whether something is kept there; what a kill cut off while it was written is not."""
+    found = (path.relative_to(checkpoint).parts for path in checkpoint.rglob("*") if path.is_file())
+    return any(not any(part.startswith(".") and part.endswith(".tmp") for part in parts) for parts in found)
 
 
 def _allowed(workspace: Workspace, spec: TaskSpec, source: Source, work: Path) -> tuple[str, ...]:

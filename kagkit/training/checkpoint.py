@@ -7,6 +7,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from kagkit.foundation.files import commit_folder, digest_of, read_json, told_wh
 from kagkit.training.trees import put_together, take_apart
 
 FORMAT = 1
-STATE, TENSORS = "state.json", "tensors.safetensors"
+STATE, TENSORS, BEGUN = "state.json", "tensors.safetensors", "begun.json"
 KEPT = 2  # the one before the newest is for the day when that is damaged
 
 
@@ -35,6 +36,18 @@ class Checkpoints:
 
     folder: Path
     about: dict[str, Any]
+
+    def begin(self, mark: Any) -> Any:
+        """Where the log stood when this training first began, which is `mark` where it begins now.
+
+        Without a checkpoint that can be read it begins again: what it logged after that place will come
+        again, what the recipe logged before it will not.
+        """
+        path = self.folder / BEGUN
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return read_json(path)["mark"]
+        write_json(path, {"mark": mark})
+        return mark
 
     def write(self, step: int, state: dict[str, Any]) -> None:
         """Keep the state after so many steps.
@@ -72,7 +85,7 @@ class Checkpoints:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 warnings.warn(f"{folder.name} is damaged and not used ({reason})", stacklevel=2)
                 continue
-            self._refuse_others(told["about"], folder)
+            self._refuse_others(told["about"])
             return state
         return None
 
@@ -86,8 +99,12 @@ class Checkpoints:
             raise ValueError(f"{TENSORS} changed")
         return told, put_together(told["state"], safetensors.torch.load(data))
 
-    def _refuse_others(self, about: dict[str, Any], folder: Path) -> None:
-        hint = f"remove {folder.parent.name}/ where the old one is not wanted, or give the plan another name"
+    def _refuse_others(self, about: dict[str, Any]) -> None:
+        place = self.folder
+        with suppress(ValueError):  # a notebook may keep it anywhere; a task's is in the workspace
+            place = place.relative_to(Path.cwd())
+        told = place.as_posix() if not place.is_absolute() else place.name
+        hint = f"to lose what it holds and begin anew: rm -r {told}; or give the plan another name"
         problems = list(_differences(about, self.about, hint))
         if problems:
             raise RunError("the checkpoint is of another training", problems)

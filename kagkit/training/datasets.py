@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from typing import Any, Protocol
 
@@ -97,7 +98,7 @@ def spell_keys(keys: Iterable[Hashable]) -> dict[str, Any]:
     if not found:
         raise DataError("there is nothing to train on", [Problem("keys", "no sample")])
     if len(found) < len(listed):
-        twice = sorted({name for name in found if spelled.count(name) > 1})
+        twice = sorted(name for name, times in Counter(spelled).items() if times > 1)
         problem = Problem("keys", f"{samples(twice)}: there several times")
         raise DataError("samples are known by key", [problem])
     return dict(sorted(found.items()))

@@ -21,9 +21,10 @@ from kagkit.training.checkpoint import Checkpoints
 from kagkit.training.datasets import Samples
 from kagkit.training.judging import Kept, best_epoch, has_stalled, keep_best
 from kagkit.training.loader import Course, Part
-from kagkit.training.plan import PRECISIONS, Plan
+from kagkit.training.plan import PRECISIONS, Plan, spell
 from kagkit.training.processes import Processes
 from kagkit.training.schedules import rate_of
+from kagkit.training.state import put_back, refuse_strangers, tensors_of
 from kagkit.training.streams import seed_globals
 from kagkit.training.trees import find_changes
 from kagkit.training.weights import digest_weights
@@ -97,9 +98,9 @@ def fit(task: Seeded, model: nn.Module, data: Samples, loss: Loss, plan: Plan) -
     """
     processes = Processes.from_environment()
     device = processes.device_of(getattr(task, "device", "cpu"))
-    with processes.joined(device):
-        course = Course(data, plan, task.seed, processes)
-        return _Training(task, model.to(device), loss, course).run()
+    processes.join(device)
+    course = Course(data, plan, task.seed, processes)
+    return _Training(task, model.to(device), loss, course).run()
 
 
 class _Training:
@@ -113,6 +114,7 @@ class _Training:
         processes.share(model.state_dict().values())
         self.average = MovingAverage(model, plan.ema) if plan.ema is not None else None
         self.optimizer = plan.optimizer(model, plan.lr)
+        refuse_strangers(self.optimizer, model)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.precision == "float16")
         self.loss_sum = torch.zeros((), device=self.device)  # over the epoch's steps
@@ -219,13 +221,14 @@ class _Training:
             problem = Problem("name", found, hint='Plan(name="second"), or another folder for checkpoints')
             raise RunError("two trainings would share their checkpoints", [problem])
         about = self.plan.settings() | {
-            "seed": self.task.seed,
-            "loss": getattr(self.loss, "__qualname__", type(self.loss).__name__),
+            "seed": int(self.task.seed),
+            "loss": spell(self.loss),
             "first weights": digest_weights(self.model.state_dict()),
             "samples": digest_of(list(self.course.keys)),
             "processes": self.processes.world,
             "threads": torch.get_num_threads(),
             "device": self.device.type,
+            "processor": torch.backends.cpu.get_cpu_capability(),  # its instructions decide the last bit
             "torch": str(torch.__version__),
         }
         return Checkpoints(kept, about)
@@ -241,8 +244,8 @@ class _Training:
             "history": self.state.history,
             "best": self.state.best,
             "loss_sum": self.loss_sum,
-            "model": dict(self.model.state_dict()),
-            "average": dict(self.average.model.state_dict()) if self.average is not None else None,
+            "model": tensors_of(self.model),
+            "average": tensors_of(self.average.model) if self.average is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "mark": self._tell("mark"),
@@ -251,18 +254,23 @@ class _Training:
     def _restore(self, checkpoints: Checkpoints) -> None:
         kept = checkpoints.read()
         if kept is None:
+            self._forget(checkpoints.begin(self._tell("mark")) if self.processes.rank == 0 else None)
             return
         _refuse_lost(sorted(self._snapshot().keys() - kept.keys()))
-        self.model.load_state_dict(kept["model"])
+        put_back(self.model, kept["model"])
         if self.average is not None:
-            self.average.model.load_state_dict(kept["average"])
+            put_back(self.average.model, kept["average"])
         self.optimizer.load_state_dict(kept["optimizer"])
         self.scaler.load_state_dict(kept["scaler"])
         self.loss_sum.copy_(kept["loss_sum"])
         self.state = _State(kept["step"], kept["history"], kept["best"])
         _refuse_lost(find_changes(kept | {"mark": None}, self._snapshot() | {"mark": None}))
-        if kept["mark"] is not None and self.processes.rank == 0:
-            self._tell("rewind", kept["mark"])
+        self._forget(kept["mark"])
+
+    def _forget(self, mark: Any) -> None:
+        """Take back what an earlier attempt logged after a mark: the numbers come again."""
+        if mark is not None:
+            self._tell("rewind", mark)
 
     # --- the end ---
 
@@ -299,7 +307,8 @@ class _Training:
 def _refuse_lost(places: list[str]) -> None:
     """Refuse to go on where these parts of the state did not come back as they were."""
     if places:
-        problem = Problem(samples(places), "not as in the checkpoint", hint="use another optimizer")
+        hint = "keep what changes in parameters and buffers; or use another optimizer"
+        problem = Problem(samples(places), "not as in the checkpoint", hint=hint)
         raise RunError("the training cannot go on exactly where it was", [problem])
 
 

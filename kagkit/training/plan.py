@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -15,6 +19,10 @@ from kagkit.training.schedules import SCHEDULES, Schedule
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What may differ between a killed training and the one that goes on: none of it changes a bit.
 FREE = ("workers", "log_every", "checkpoint_seconds", "name")
+# The least of each.
+COUNTS = dict.fromkeys(("epochs", "batch_size", "accumulate", "patience"), 1)
+COUNTS |= dict.fromkeys(("workers", "log_every", "best"), 0)
+NAME = re.compile(r"\w[\w.-]*")
 
 
 def adamw(model: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -87,23 +95,60 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """What decides the result, as plain data; functions go by their names."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in FREE}
-        return {name: getattr(value, "__qualname__", value) for name, value in values.items()}
+        return {
+            field.name: spell(getattr(self, field.name)) for field in fields(self) if field.name not in FREE
+        }
 
     def _problems(self) -> Iterator[Problem]:
-        counts = {"epochs": 1, "batch_size": 1, "accumulate": 1, "workers": 0, "log_every": 0, "best": 0}
-        for name, least in counts.items():
-            if getattr(self, name) < least:
-                yield Problem(name, str(getattr(self, name)), f"{least} or more")
+        for name, least in COUNTS.items():
+            count = getattr(self, name)
+            if not (name == "patience" and count is None) and not _is_count(count, least):
+                yield Problem(name, repr(count), f"a whole number, {least} or more")
+        if not _is_number(self.lr) or not 0 < self.lr < math.inf:
+            yield Problem("lr", repr(self.lr), "a number greater than 0")
+        if self.clip is not None and not (_is_number(self.clip) and self.clip > 0):
+            yield Problem("clip", repr(self.clip), "a norm greater than 0, or None")
+        if not _is_number(self.checkpoint_seconds) or not self.checkpoint_seconds >= 0:
+            yield Problem("checkpoint_seconds", repr(self.checkpoint_seconds), "0 or more")
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            yield Problem("name", repr(self.name), "the name of a folder: letters, digits, _, - and dots")
         if isinstance(self.schedule, str) and self.schedule not in SCHEDULES:
             yield Problem("schedule", self.schedule, hint=did_you_mean(self.schedule, list(SCHEDULES)))
         if self.precision not in PRECISIONS:
             yield Problem("precision", self.precision, hint=did_you_mean(self.precision, list(PRECISIONS)))
         for name in ("warmup", "ema"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                yield Problem(name, str(value), "0 or more, and less than 1")
+            if not (name == "ema" and value is None) and not (_is_number(value) and 0 <= value < 1):
+                yield Problem(name, repr(value), "0 or more, and less than 1")
         if (self.patience is not None or self.best) and self.monitor is None:
             yield Problem("monitor", "nothing says which epochs are good", hint='monitor="valid_loss"')
         if self.monitor is not None and self.greater_is_better is None:
             yield Problem("greater_is_better", "not said", f"what is better in {self.monitor}: True or False")
+
+
+def spell(value: Any) -> Any:
+    """A setting as JSON can say it: a number of any library is a plain one, a function goes by its name.
+
+    Example:
+        >>> spell(torch.optim.SGD), spell(partial(torch.optim.SGD, momentum=0.9)), spell(math.inf)
+        ('SGD', 'SGD(momentum=0.9)', 'inf')
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, partial):
+        given = [*map(str, map(spell, value.args))]
+        given += [f"{name}={spell(part)}" for name, part in value.keywords.items()]
+        return f"{spell(value.func)}({', '.join(given)})"
+    return getattr(value, "__qualname__", type(value).__name__)
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and not math.isnan(value)
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -47,17 +47,15 @@ class Processes:
             torch.cuda.set_device(device)
         return device
 
-    @contextmanager
-    def joined(self, device: torch.device) -> Iterator[None]:
-        """Meet the others by nccl on GPUs, by gloo elsewhere, and part again in the end."""
-        if self.world == 1 or dist.is_initialized():
-            yield
-            return
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        try:
-            yield
-        finally:
-            dist.destroy_process_group()
+    def join(self, device: torch.device) -> None:
+        """Meet the others by nccl on GPUs, by gloo elsewhere; once, until this process ends.
+
+        A second meeting would find what the first one left at the same place. And who parts where it fails
+        makes the others fail too, before it could say why.
+        """
+        if self.world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            atexit.register(_part)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: torch.Tensor) -> torch.Tensor:
         """Give every process the sum of all gradients, and return the sum of their losses."""
@@ -86,3 +84,8 @@ class Processes:
         """Wait until every process is here."""
         if self.world > 1:
             dist.barrier()
+
+
+def _part() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -147,8 +147,8 @@ def _read_recipe(root: Path, manifest: Manifest, where: Where) -> tuple[Recipe |
     place = where("recipe")
     problems = list(path_problems(root, manifest.recipe, place)) if manifest.recipe.endswith(".py") else []
     if not manifest.recipe.endswith(".py") and manifest.recipe not in list_shipped():
-        expected = f"a .py file beside the manifest, or one of {', '.join(list_shipped())}"
-        hint = did_you_mean(manifest.recipe, list_shipped())
+        hint = did_you_mean(manifest.recipe, [*(path.name for path in root.glob("*.py")), *list_shipped()])
+        expected = "a .py file beside the manifest"
         problems = [Problem(place, f"recipe: {manifest.recipe}", expected, hint)]
     if problems:
         return None, problems

@@ -148,7 +148,8 @@ def find_workspace(start: Path) -> Workspace:
     """
     start = start.resolve()
     for folder in (start, *start.parents):
-        if (folder / FILE).is_file():
+        # A run keeps the competition.yaml that it was made with.
+        if (folder / FILE).is_file() and not (folder / "record.json").exists():
             return Workspace(folder)
     raise ManifestError(
         "not in a workspace",

@@ -213,6 +213,11 @@ class Manifest:
         return self.submissions or {"": self.submission}
 
     @property
+    def making(self) -> Making:
+        """The way that gives the run its CV: the only one, or the first of several."""
+        return next(iter(self.variants.values()))
+
+    @property
     def makes(self) -> tuple[str, ...]:
         """The functions that make submissions, each once."""
         found = [making.make for making in self.variants.values() if making.make is not None]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.terminal import edit, kagkit, kept, newest_run, plan, record, run
 from tests.toy import make_workspace, write_manifest, write_recipe
 
@@ -187,12 +188,12 @@ def test_a_script_ends_with_kagkit_however_that_ends(ending: int, tmp_path: Path
     words = [sys.executable, "-P", "-c", "from kagkit.cli import main; main()", "run", "exp001"]
     process = subprocess.Popen(words, cwd=root, stderr=subprocess.DEVNULL)
     scripts: list[int] = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not scripts and time.monotonic() < deadline:
         scripts = [int(path.name.removeprefix("pid")) for path in root.glob("pid*")]
         time.sleep(0.05)
     process.send_signal(ending)
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE)
     while living(scripts) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert scripts

@@ -20,7 +20,8 @@ from kagkit.foundation.files import read_json
 from kagkit.runs.record import read_run, verify_run
 from kagkit.runs.store import Stored, read_task, verify_task
 from tests.flows import kill_points
-from tests.workshop import Workshop, end_of, wait_for
+from tests.patience import wait_for
+from tests.workshop import Workshop, end_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and forks")
 
@@ -57,12 +58,15 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_been(
 
 
 def _kill_a_run(shop: Workshop, whom: str, chance: random.Random, wait_for_training: bool) -> None:
-    """Start a run, and kill it some time after it began, or after it began to train."""
+    """Start a run, and kill it some time after it began, or after it kept its first step."""
     seen = len(shop.notes("train"))
     process = shop.start("run", "exp001")
     if wait_for_training:
-        wait_for(lambda: len(shop.notes("train")) > seen or process.poll() is not None, "training")
-        time.sleep(chance.uniform(0.1, 0.6))
+        wait_for(
+            lambda: (len(shop.notes("train")) > seen and shop.states()) or process.poll() is not None,
+            "a step is kept",
+        )
+        time.sleep(chance.uniform(0.0, 0.5))
     else:
         time.sleep(chance.uniform(0.0, 2.0))
     shop.kill(process.pid, *(shop.living() if whom == ALL else ()))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -180,7 +181,7 @@ def test_another_metric_is_refused_and_another_version_of_the_data_is_told(toy: 
     sample.write_text(sample.read_text().replace("g1", "g2", 1))
     kagkit(toy, "data", "pin")
     told = kagkit(toy, "import", str(exported), "--name", "anna1").out
-    assert "made on another version of the data, of the same rows" in told
+    assert "made on another version of stage1, of the same rows" in told
     write_competition(
         toy, folds=FOLDS, metric={"score": "kagkit.metrics:log_loss", "greater_is_better": False}
     )
@@ -244,6 +245,26 @@ def test_unknown_and_other_folds_feed_a_blend_alone_which_says_so(
     assert "40 rows in another fold of mate1: id_000" in str(caught.value)
     assert "feed it to a blend alone" in str(caught.value)
     fed_experiment(toy, BLEND)
+
+
+def test_a_blend_of_unknown_folds_is_made_told_and_made_again(
+    toy: Path, tables: Path, tmp_path: Path
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        table = pd.read_csv(tables / name)
+        noise = np.random.default_rng(0).random(len(table))
+        table.assign(label=0.7 * table["label"] + 0.3 * noise).to_csv(tmp_path / name, index=False)
+    bring(toy, tmp_path)
+    write_manifest(toy, "final", recipe=BLEND, inputs={"own": "exp001", "theirs": "mate1"})
+    told = kagkit(toy, "run", "final").err
+    assert "inputs.theirs: mate1/1: nobody knows its folds; it is blended, and this CV is not nested" in told
+    assert record(toy, "final")["nested"] is False
+    assert [each["folds"] for each in record(toy, "final")["parents"]] == ["same", "unknown"]
+    (row,) = [row for row in kagkit(toy, "compare", "--json").json["rows"] if row["run"] == "final/1"]
+    assert "not nested" in row["verdict"]
+    assert kagkit(toy, "reproduce", "final", "--json").json["verdict"] == "identical"
+    told = kagkit(toy, "predict", "final", "--data", "data", "--out", "o.csv", code=2).err
+    assert "mate1/1: imported: its code is never run here, and it feeds final/1" in told
 
 
 def test_a_model_on_a_blend_that_is_not_nested_is_refused(toy: Path) -> None:

@@ -23,7 +23,8 @@ import pytest
 
 from kagkit.foundation.files import file_sha256
 from tests.hosting import SOLUTION, answer, write_host
-from tests.workshop import end_of, wait_for
+from tests.patience import PATIENCE, wait_for
+from tests.workshop import end_of
 
 C = "competitions.CompetitionApiService"
 PYTHON = Path(sys.executable)
@@ -313,14 +314,14 @@ def score(solution, submission, row_id_column_name):
 
 def test_a_submission_pending_at_a_kill_is_scored_after_it(served: Served, start: Start) -> None:
     metric = served.root / "slow.py"
-    metric.write_text(SLOW.format(60))
+    metric.write_text(SLOW.format(900))
     served.end()
     write_host(served.root, metric={"score": "slow:score", "greater_is_better": True})
     host = start(served.root)
     ref = host.submit(answer().encode())
     begun = time.monotonic()
     assert host.call(f"{C}/GetSubmission", ref=ref)["status"] == "PENDING"
-    assert time.monotonic() - begun < 5  # it answers while the metric is at work
+    assert time.monotonic() - begun < PATIENCE  # it answers while the metric is at work
     host.end(signal.SIGKILL)
     metric.write_text(SLOW.format(0))
     host = start(served.root)

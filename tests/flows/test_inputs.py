@@ -161,6 +161,11 @@ def test_clean_keeps_what_feeds_and_what_is_fed(toy: Path) -> None:
     assert plan(toy, "final") == {}
 
 
+def test_a_smoke_run_of_what_is_fed_is_refused_before_anything_runs(toy: Path) -> None:
+    assert "final has no smoke run" in kagkit(toy, "run", "final", "--smoke", code=2).err
+    assert not (toy / "runs/.smoke").exists()
+
+
 def test_a_dry_run_says_what_comes_first(tmp_path: Path) -> None:
     root = make_workspace(tmp_path, folds=FOLDS)
     write_recipe(root, "gate.py", GATE)
@@ -265,3 +270,35 @@ def test_a_probe_that_cannot_be_kept_is_told(
     root = shutil.copytree(probed, tmp_path / "toy")
     edit(root / "net.py", old, new)
     assert told in kagkit(root, "run", "net", code=4).err
+
+
+SPLITTING = {"scheme": "stratified", "n": 2}
+REDRAWN = {"scheme": "group", "group": "group", "n": 2, "seed": 3}
+
+
+@pytest.mark.parametrize("other", [SPLITTING, REDRAWN])
+def test_a_stack_on_other_folds_is_refused_whether_they_split_groups_or_were_drawn_again(
+    other: dict[str, object], tmp_path: Path
+) -> None:
+    folds = {"main": {"scheme": "group", "group": "group", "n": 2}, "other": other}
+    root = make_workspace(tmp_path, folds=folds)
+    write_recipe(root, text=KEPT)
+    write_manifest(root, folds="other")
+    write_manifest(root, "final", recipe="kagkit.recipes.stack", inputs={"net": "exp001"})
+    told = kagkit(root, "run", "final", code=3).err
+    assert "what feeds this experiment has seen rows that are held out here" in told
+    assert "exp001/1 is on the folds other" in told
+    assert "rows in another fold of other: id_0" in told
+
+
+def test_the_target_among_a_stacks_columns_is_refused(toy: Path) -> None:
+    args = {"columns": ["label"]}
+    write_manifest(toy, "final", recipe="kagkit.recipes.stack", inputs={"net": "exp001"}, args=args)
+    assert "args.columns: label: the target itself" in kagkit(toy, "run", "final", code=2).err
+
+
+def test_what_is_fed_is_tuned_with_what_feeds_it(toy: Path) -> None:
+    search = {"trials": 2, "args": {"high": {"choices": [0.9, 0.4]}}}
+    write_manifest(toy, "final", recipe="gate.py", inputs={"clf": "exp001"}, search=search)
+    told = kagkit(toy, "tune", "final", "--json").json
+    assert told["trials"]["done"] == 2

@@ -106,34 +106,21 @@ def test_predictions_that_no_seed_reaches_are_found_in_a_sample_too(tmp_path: Pa
     kagkit(root, "run", "exp001")
     told = reproduce(root, "exp001", "--folds", "0", code=7)
     assert (told["level"], told["verdict"], told["tier"]) == ("scratch", "different", "exact")
-    assert [item["what"] for item in told["compared"]] == ["train seed 0 fold 0"]
+    assert [item["what"] for item in told["compared"]] == ["train seed 0 fold 0", "score seed 0 fold 0"]
     assert told["compared"][0]["max_abs_diff"] == 1.0
-
-
-def test_weights_that_hold_their_time_are_judged_by_what_they_predict(tmp_path: Path) -> None:
-    root = make_workspace(tmp_path / "toy", folds={"main": {"n": 2}})
-    stamped = UNSEEDED.replace("mean += int", "when = int").replace(
-        "dumps(mean)", "dumps(mean) + ' ' * int(9999 * when)"
-    )
-    write_recipe(root, text=stamped)
-    kagkit(root, "run", "exp001")
-    told = reproduce(root, "exp001", "--level", "scratch")
-    assert told["verdict"] == "within tolerance"
-    assert "every prediction is the same" in told["why"]
-    assert told["first_difference"].startswith("train seed 0 fold 0: mean.json")
 
 
 def test_what_all_tasks_make_is_drawn_however_many_of_them_differ(capsys: pytest.CaptureFixture[str]) -> None:
     differing = [Compared(f"train seed 0 fold {fold}", "a", "b") for fold in range(20)]
     differing += [Compared("cv", 0.81234567891, 0.8, 0.01), Compared("submission", "a", "b", flipped=1200)]
     tier = Tier("exact", "the same environment", 0.0)
-    _draw(Reproduction("exp001/1", "scratch", "different", tier, tuple(differing), None, {}, ""))
+    _draw(Reproduction("exp001/1", "scratch", None, "different", tier, tuple(differing), None, {}, ""))
     told = capsys.readouterr().out
     assert "train seed 0 fold 11" in told
     assert "train seed 0 fold 12" not in told
     assert " 0.8123457 " in told
     assert "at most 0.01" in told
-    assert "1,200 lines" in told
+    assert "1,200 other decisions" in told
     assert "and 8 tasks more" in told
 
 
@@ -141,7 +128,10 @@ def test_a_sample_of_the_folds_is_compared_task_by_task(toy: Path) -> None:
     told = reproduce(toy, "exp001", "--level", "scratch", "--folds", "1")
     assert told["verdict"] == "identical"
     tasks = ["train seed 0 fold 1", "predict seed 0 fold 1 test", "predict seed 0 fold 1 valid"]
-    assert sorted(item["what"] for item in told["compared"]) == sorted(tasks)
+    assert sorted(item["what"] for item in told["compared"]) == sorted([*tasks, "score seed 0 fold 1"])
+    assert told["sample"] == {"folds": [1], "seeds": None}
+    drawn = kagkit(toy, "reproduce", "exp001", "--folds", "1").out
+    assert "exp001/1: identical, from weights, fold 1 alone" in drawn
 
 
 def test_other_data_are_named_and_nothing_is_compared(toy: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kagkit.foundation.files import read_json_lines
-from tests.workshop import Workshop, end_of, wait_for
+from tests.patience import wait_for
+from tests.workshop import Workshop, end_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and forks")
 

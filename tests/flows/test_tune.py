@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -18,9 +17,10 @@ from kagkit.foundation.files import held, read_json
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.runs.trials import Study, Trial, all_studies
 from kagkit.workspace.layout import Workspace
+from tests.patience import wait_for
 from tests.terminal import kagkit
 from tests.toy import write_competition, write_manifest
-from tests.workshop import Workshop, end_of, wait_for
+from tests.workshop import Workshop, end_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and forks")
 
@@ -222,9 +222,7 @@ def test_two_commands_do_not_search_one_experiment_at_once(tmp_path: Path) -> No
 def test_after_its_minutes_no_further_trial_begins(tmp_path: Path) -> None:
     search = {"trials": 99, "minutes": 0.001, "args": {"shift": SHIFT}}
     with open_shop(tmp_path / "toy", search=search) as shop:
-        began = time.monotonic()
         assert sum(tune(shop)["trials"].values()) == 1
-        assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize(

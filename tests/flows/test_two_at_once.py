@@ -14,8 +14,9 @@ import pytest
 from kagkit.engine.slots import GpuSlots
 from kagkit.foundation.files import held
 from kagkit.runs.record import read_run, verify_run
+from tests.patience import wait_for
 from tests.toy import write_manifest
-from tests.workshop import Workshop, end_of, wait_for
+from tests.workshop import Workshop, end_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and forks")
 
