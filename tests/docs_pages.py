@@ -32,6 +32,7 @@ from kagkit.workspace.manifest import (
     Manifest,
     Resources,
     Saving,
+    SecondStage,
     SomeFolds,
 )
 from kagkit.workspace.rowrules import Exclusion, Extra, RowChoice
@@ -64,6 +65,7 @@ SECTIONS: dict[Any, str] = {
     Resources: "resources",
     Saving: "save",
     SomeFolds: "some-folds",
+    SecondStage: "stage2",
     RowChoice: "rows-of-a-manifest",
     Exclusion: "exclude",
     Extra: "extra",

@@ -26,6 +26,8 @@ COMMANDS = {
     "reproduce": "Make a run again and hold it against its record.",
     "package": "Make the deliverable of a run, proved and checked.",
     "submit": "Submit a run or a file to the host, exactly once.",
+    "freeze": "Lock the end of stage 1, and rehearse it.",
+    "stage2": "Take the second stage from audit to final.",
     "export": "Pack a run for a team-mate, in one file.",
     "import": "Take in a team-mate's run, or their predictions.",
     "data": "Fetch data, pin its version, prove it, say what changed.",

@@ -46,7 +46,7 @@ def describe_workspace(
     there = [int(number) for number, stage in stages.items() if (workspace.root / stage.test).exists()]
     return {
         "stage": max(there, default=1),
-        "deadlines": sorted(_deadlines(stages, now, zone), key=lambda told: str(told["utc"])),
+        "deadlines": sorted(list_deadlines(stages, now, zone), key=lambda told: str(told["utc"])),
         "submissions": count_submissions(read_events(workspace), now, zone),
         "best": {"cv": _best_cv(workspace, runs), "lb": _best_lb(workspace)},
         "standing": newest_standings(workspace),
@@ -71,7 +71,8 @@ def _complete_runs(workspace: Workspace, problems: list[Problem]) -> Iterator[Ru
                 yield run
 
 
-def _deadlines(stages: dict[str, Stage], now: datetime, zone: tzinfo | None) -> Iterator[dict[str, Any]]:
+def list_deadlines(stages: dict[str, Stage], now: datetime, zone: tzinfo | None) -> Iterator[dict[str, Any]]:
+    """The deadline of each stage that tells one: `what`, `utc`, `local`, and `left` in seconds."""
     for number, stage in stages.items():
         if stage.deadline is not None:
             time = datetime.fromisoformat(stage.deadline)

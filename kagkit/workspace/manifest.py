@@ -106,6 +106,26 @@ class SomeFolds:
 
 
 @dataclass(frozen=True)
+class SecondStage:
+    """What `kagkit stage2` does with this model once the labels of stage 1's test rows are known.
+
+    Attributes:
+        retrain: `auto` decides by evidence; `cv` keeps the frozen model where the CV on the same old rows
+            fell; `always` and `never` ask for no evidence.
+        start: `scratch`, or `weights`: trained on from its own weights of stage 1, fold by fold.
+        args: Arguments of the recipe that are others then.
+        folds: The folds to retrain; the others stay frozen.
+        priority: Who is retrained first where time is short: the larger.
+    """
+
+    retrain: Literal["auto", "cv", "always", "never"] = "auto"
+    start: Literal["scratch", "weights"] = "scratch"
+    args: dict[str, Any] = field(default_factory=dict)
+    folds: SomeFolds = SomeFolds(all=True)
+    priority: int = 0
+
+
+@dataclass(frozen=True)
 class Asset:
     """A file a recipe may use, pretrained weights above all: known by its digest, its origin told.
 
@@ -154,6 +174,7 @@ class Manifest:
         save: How predictions are kept.
         keep: Whether weights are kept, or predictions alone; read off the recipe where not named.
         search: What `kagkit tune` may try; it changes nothing of a run.
+        stage2: What `kagkit stage2` does with it; it changes nothing of a run.
     """
 
     kagkit: int
@@ -184,6 +205,7 @@ class Manifest:
     save: Saving = Saving()
     keep: Literal["weights", "predictions"] | None = None
     search: Search | None = None
+    stage2: SecondStage = SecondStage()
 
     @property
     def variants(self) -> dict[str, Making]:
