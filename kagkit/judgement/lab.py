@@ -1,4 +1,4 @@
-"""Score runs' OOF predictions again, on the rows that are cached, and prove that they make the CV on record."""
+"""Score runs' OOF predictions again, on cached rows, and prove that they make the CV on record."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Lab:
 
 
 def _making(run: Run) -> Making:
-    """How the run's predictions became a submission, as its own manifest says, by the arguments found then."""
+    """How the run's predictions became a submission, as its own manifest and what was fitted say."""
     from kagkit.runs.usable import making_of, manifest_of
 
     try:

@@ -1,0 +1,137 @@
+"""Decide of a frozen and a retrained run which goes into the final: gather on the same rows what speaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kagkit.data.likeness import Likeness, measure_likeness
+from kagkit.data.parts import Pair
+from kagkit.data.rows import key_texts
+from kagkit.foundation.errors import KagkitError, ManifestError, Problem, counted
+from kagkit.judgement.evidence import Evidence, RowSet, compare_versions
+from kagkit.judgement.labels import Share, compare_shares, find_mislabelled
+from kagkit.judgement.verdicts import Case, Decision, Policy, judge_case
+from kagkit.judgement.versions import Both
+from kagkit.runs.lineage_rows import TRAINED, seen_keys
+from kagkit.runs.record import Run, find_run
+from kagkit.runs.starting import START
+from kagkit.workspace.layout import Workspace
+
+NAMES = "labelled", "test"
+
+
+def decide(workspace: Workspace, frozen: Run, retrained: Run, policy: Policy = "auto") -> Decision:
+    """Decide which version of a model goes into the final.
+
+    Args:
+        workspace: The workspace.
+        frozen: The stage-1 model on stage 2's rows: a run with `start`, and `frozen: all`.
+        retrained: The same model trained on stage 2's rows.
+        policy: What the manifest says under `stage2.retrain`.
+
+    Raises:
+        ManifestError: The runs are not two versions of one model on the same rows and folds.
+        KagkitError: Their rows or scores are others now.
+        ReproductionError: What the frozen version has seen is not known any more.
+    """
+    return judge_case(gather_case(workspace, frozen, retrained), policy)
+
+
+def gather_case(workspace: Workspace, frozen: Run, retrained: Run) -> Case:
+    """What there is to decide by; arguments and errors are those of `decide`."""
+    start = _refuse_unlike(frozen, retrained)
+    both = Both.read(workspace, frozen, retrained)
+    old, new, absent = _split_rows(both.rows, seen_keys(workspace, find_run(workspace, start)))
+    sets: dict[RowSet, pd.Index[Any]] = {"train": old, "released": new, "pooled": old.append(new)}
+    evidence: dict[RowSet, Evidence | None] = {}
+    for row_set, keys in sets.items():
+        if row_set in absent:
+            evidence[row_set] = None
+            continue
+        try:
+            evidence[row_set] = compare_versions(
+                row_set, both.versions(keys), greater_is_better=both.metric.greater_is_better
+            )
+        except ManifestError:
+            raise  # the metric as it is declared is at fault
+        except KagkitError as error:
+            evidence[row_set], absent[row_set] = None, error.summary
+    shares, doubted = _doubt(both, old, new)
+    return Case(
+        metric=both.metric.score.rpartition(":")[2],
+        greater_is_better=both.metric.greater_is_better,
+        evidence=evidence,
+        absent=absent,
+        likeness=_find_likeness(both, old, new),
+        shares=shares,
+        mislabelled=doubted,
+    )
+
+
+def _refuse_unlike(frozen: Run, retrained: Run) -> str:
+    """The run that the frozen version starts from, where both are versions of one model on the same rows."""
+    starts = [parent["run"] for parent in frozen.data["parents"] if parent["input"] == START]
+    problems = []
+    if not starts:
+        hint = "stage: 2, start: EXP/N, frozen: all"
+        problems.append(Problem(frozen.name, "it starts from no run of stage 1", "a frozen version", hint))
+    for what, words in {"stage": "stage", "data": "versions of the data", "metric": "metric"}.items():
+        if frozen.data[what] != retrained.data[what]:
+            problems.append(Problem(retrained.name, f"another {words} than {frozen.name}"))
+    if frozen.data["fold_set"]["sha256"] != retrained.data["fold_set"]["sha256"]:
+        problems.append(Problem(retrained.name, f"other folds than {frozen.name}"))
+    for run in (frozen, retrained):
+        if run.data.get("oof") is None:
+            problems.append(Problem(run.name, "no out-of-fold predictions", hint="give it fit: folds"))
+    if problems:
+        raise ManifestError("these are not two versions of a model that can be compared", problems)
+    return str(starts[0])
+
+
+def _split_rows(
+    rows: pd.DataFrame, seen: dict[str, frozenset[Any]]
+) -> tuple[pd.Index[Any], pd.Index[Any], dict[RowSet, str]]:
+    """Old rows, new ones that the frozen version has not seen, and why either has no evidence."""
+    was_old = np.asarray(rows.index.isin(list(seen[TRAINED])))
+    others = [key for part, keys in seen.items() if part != TRAINED for key in keys]
+    labelled_before = np.asarray(rows.index.isin(others)) & ~was_old
+    old, new = rows.index[was_old], rows.index[~was_old & ~labelled_before]
+    absent: dict[RowSet, str] = {}
+    if not len(new):
+        absent["released"] = "no new row is held out by a fold"
+        if labelled_before.any():
+            told = counted(int(labelled_before.sum()), "new row")
+            absent["released"] = f"the frozen version was trained on the {told}, labelled by a model"
+    if not len(old):
+        absent["train"] = "no old row is trained on any more"
+    if absent:
+        absent["pooled"] = next(iter(absent.values()))
+    return old, new, absent
+
+
+def _doubt(both: Both, old: pd.Index[Any], new: pd.Index[Any]) -> tuple[tuple[Share, ...], tuple[str, ...]]:
+    """How the new labels' means stand to what is expected, and keys of new rows with doubtful labels."""
+    if not len(old) or not len(new):
+        return (), ()
+    before, now = both.labelled(old), both.labelled(new)
+    if before is not None and now is not None:
+        doubted = find_mislabelled(before, now)
+        return compare_shares(before, now), tuple(key_texts(new[new.isin(doubted)]))
+    return (), ()
+
+
+def _find_likeness(both: Both, old: pd.Index[Any], new: pd.Index[Any]) -> Likeness:
+    """By the columns that labelled and test rows share; where none says anything, by the run's probes."""
+    scorer, keys = both.scorers[0], old.append(new)
+    targets, group = scorer.targets, scorer.competition.rows.group
+    found = measure_likeness(Pair(NAMES, (both.rows.loc[keys], both.test), targets, group), new)
+    measured = both.features() if found.value is None else None
+    if measured is None:
+        return found
+    labelled, test = measured
+    probed = measure_likeness(Pair(NAMES, (labelled.loc[keys], test), (), group), new)
+    return replace(probed, told=f"{probed.told} of what predict measured")
