@@ -14,7 +14,7 @@ from kagkit.foundation.errors import KagkitError
 from kagkit.foundation.seeds import stream
 from kagkit.judgement.evidence import Evidence, RowSet, Versions, compare_versions, gap_in_errors
 from kagkit.judgement.labels import Labelled, Share, compare_shares, find_mislabelled
-from kagkit.judgement.verdicts import Case, Decision, judge_case
+from kagkit.judgement.ruling import Case, Decision, judge_case
 from kagkit.metrics.perrow import PerRow
 from kagkit.metrics.resampling import SummedRows
 

@@ -14,7 +14,7 @@ from kagkit.data.rows import key_texts
 from kagkit.foundation.errors import KagkitError, ManifestError, Problem, counted
 from kagkit.judgement.evidence import Evidence, RowSet, compare_versions
 from kagkit.judgement.labels import Share, compare_shares, find_mislabelled
-from kagkit.judgement.verdicts import Case, Decision, Policy, judge_case
+from kagkit.judgement.ruling import Case, Decision, Policy, judge_case
 from kagkit.judgement.versions import Both
 from kagkit.runs.lineage_rows import TRAINED, seen_keys
 from kagkit.runs.record import Run, find_run

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, ReproductionError
-from kagkit.runs.inputs import refuse_other_folds
+from kagkit.runs.inputs import SAME, refuse_other_folds
 from kagkit.runs.record import Run, find_run
 from kagkit.runs.store import Stored, read_task
 from kagkit.workspace.experiment import Experiment
@@ -31,7 +31,8 @@ class Starting:
 
     def as_parent(self) -> dict[str, Any]:
         """What the record of the run that goes on says of it."""
-        return {"input": START, "run": self.run.name, "plan_key": self.run.data["plan_key"]}
+        # Whoever starts from other folds is refused.
+        return {"input": START, "run": self.run.name, "plan_key": self.run.data["plan_key"], "folds": SAME}
 
     def of(self, experiment: str, seed: int, fold: int | None) -> Stored:
         """The weights of one fit.
