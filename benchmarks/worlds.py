@@ -1,8 +1,8 @@
 """Simulated second stages: what happened to the rows and labels of stage 1's test, and to stage 2's.
 
 A world gives 600 labelled rows, 200 rows whose labels were released, and 2,000 clean rows of stage 2. Tables
-have ten columns; the label follows a linear score with one product in it. Images are 12 x 12 pixels, with a bright
-spot in half of them.
+have ten columns; the label follows a linear score with one product in it. Images are 12 x 12 pixels, with a
+bright spot in half of them.
 """
 
 from __future__ import annotations
@@ -139,6 +139,6 @@ WORLDS = {
     "decoy, 25 % noise": _world(DECOY | {"noise": 0.25}, {}),
     "60 new rows, 35 % noise": _world({"noise": 0.35}, {}, count=60),
     "mild drift": _world({}, {}, shift=0.3, turned=0.3),
-    "images: another device": _images({"shift": 1.0}, {"shift": 1.0}),
+    "images: another device": _images({"shift": 0.4}, {"shift": 0.4}),
     "images: tired readers": _images({"moved": 1.5, "noise": 0.15}, {}, answer=False),
 }

@@ -12,8 +12,8 @@ from kagkit.data.likeness import Likeness, measure_likeness
 from kagkit.data.parts import Pair
 from kagkit.foundation.errors import KagkitError
 from kagkit.foundation.seeds import stream
-from kagkit.judgement.evidence import Evidence, RowSet, Versions, compare_versions, gap_in_errors
-from kagkit.judgement.labels import Labelled, Share, compare_shares, find_mislabelled
+from kagkit.judgement.evidence import Evidence, Gap, RowSet, Versions, compare_versions, find_gap
+from kagkit.judgement.labels import Labelled, Share, compare_shares, find_mislabelled, rank_gap
 from kagkit.judgement.ruling import Case, Decision, judge_case
 from kagkit.metrics.perrow import PerRow
 from kagkit.metrics.resampling import SummedRows
@@ -22,10 +22,9 @@ Numbers = NDArray[np.float64]
 NOTHING = Likeness(None, "no column says something of labelled and of test rows alike")
 
 
-def found(row_set: RowSet, old: float, new: float, se: float = 0.005, **facts: Any) -> Evidence:
-    reach = 1.645 * se
-    told = {"rows": 200, "new_se": 0.02, "skill": new, "ci": (new - old - reach, new - old + reach)} | facts
-    return Evidence(row_set, old=old, new=new, difference=new - old, se=se, **told)
+def found(row_set: RowSet, old: float, new: float, se: float = 0.005, rows: int = 200) -> Evidence:
+    difference = new - old
+    return Evidence(row_set, rows, old, new, difference, se, (difference - 2 * se, difference + 2 * se))
 
 
 def case(**changes: Any) -> Case:
@@ -40,7 +39,7 @@ def case(**changes: Any) -> Case:
     return replace(plain, **changes)
 
 
-NOISY = {"released": found("released", 0.55, 0.59, skill=0.3)}
+NOISY = Gap("AUC", 0.82, 0.59, 5.3, (0.64, 0.18))
 FELL = {"train": found("train", 0.80, 0.78)}
 MOVED = (Share("label", 0.36, 0.56, 5.2, 0.1),)
 
@@ -61,23 +60,23 @@ def test_without_an_alarm_the_model_is_retrained_and_all_evidence_is_told() -> N
 
 
 def test_noisy_new_labels_are_hedged_and_named() -> None:
-    told = judge_case(case(evidence=NOISY))
+    told = judge_case(case(gap=NOISY))
     assert (told.decision, kinds(told)) == ("mix", ["noisy"])
-    assert "the RETRAINED model reaches auc 0.59 on new rows, 0.804 on old ones (gap 7.6 se)" in told.why
+    assert "the RETRAINED model reaches AUC 0.59 on new rows, 0.82 on old ones (gap 5.3 se)" in told.why
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"likeness": Likeness(1.5, "")},
-        {"evidence": {"released": found("released", 0.55, 0.59, skill=0.7)}},
-        {"evidence": {"released": found("released", 0.55, 0.59, skill=None)}},
-        {"evidence": {"released": found("released", 0.55, 0.59, skill=0.3, new_se=0.2)}},
-        {"evidence": {"released": found("released", 0.55, 0.59, skill=0.3, new_se=None)}},
+        {"gap": replace(NOISY, skills=(0.64, 0.5))},
+        {"gap": replace(NOISY, skills=None)},
+        {"gap": replace(NOISY, errors=2.9)},
+        {"gap": None},
     ],
 )
 def test_a_gap_that_likeness_skill_or_chance_explain_is_no_alarm(changes: dict[str, Any]) -> None:
-    told = judge_case(case(**{"evidence": NOISY} | changes))
+    told = judge_case(case(**{"gap": NOISY} | changes))
     assert (told.decision, kinds(told)) == ("retrain", [])
 
 
@@ -113,10 +112,10 @@ def test_a_share_that_moved_little_or_with_the_ranking_asks_nothing(share: Share
 
 
 def test_few_new_rows_or_no_features_raise_no_alarm_and_say_so() -> None:
-    few = judge_case(case(evidence={"released": found("released", 0.55, 0.59, skill=0.3, rows=49)}))
+    few = judge_case(case(evidence={"released": found("released", 0.55, 0.59, rows=49)}, gap=NOISY))
     assert (few.decision, few.alarms) == ("retrain", ())
     assert few.why.startswith("no alarm was looked for: 49 new rows, fewer than 50.")
-    blind = judge_case(case(evidence=NOISY, likeness=NOTHING))
+    blind = judge_case(case(gap=NOISY, likeness=NOTHING))
     assert (blind.decision, blind.alarms) == ("retrain", ())
     assert "likeness to the test is not known, no column says something" in blind.why
 
@@ -133,7 +132,7 @@ def test_absent_evidence_is_none_with_a_reason() -> None:
 
 def test_every_policy_tells_the_alarms_and_only_auto_heeds_them() -> None:
     for policy, verdict in (("always", "retrain"), ("never", "keep"), ("cv", "retrain")):
-        told = judge_case(case(evidence=NOISY, shares=MOVED), policy)  # type: ignore[arg-type]
+        told = judge_case(case(gap=NOISY, shares=MOVED), policy)  # type: ignore[arg-type]
         assert (told.decision, kinds(told), told.question) == (verdict, ["noisy", "convention"], None)
         assert told.policy == policy
 
@@ -148,8 +147,8 @@ def versions(old: Numbers, new: Numbers, groups: Any = None, **facts: Any) -> Ve
     keys = pd.Index([f"r{row}" for row in range(len(old))])
     unit = pd.Series(keys if groups is None else groups, keys).astype("str")
     form = PerRow(lambda: None)  # type: ignore[arg-type, return-value]
-    sides = (SummedRows(form, pd.DataFrame({"score": values}, keys), unit) for values in (old, new))
-    return Versions(*sides, "some units", **facts)
+    sides = [SummedRows(form, pd.DataFrame({"score": values}, keys), unit) for values in (old, new)]
+    return Versions(sides[0], sides[1], "some units", **facts)
 
 
 def test_the_difference_is_paired_on_the_same_rows() -> None:
@@ -166,7 +165,11 @@ def test_of_losses_a_smaller_one_is_better() -> None:
     told = compare_versions("train", versions(chance, chance - 0.01), greater_is_better=False)
     assert told.difference == pytest.approx(0.01)
     worse = replace(told, row_set="released", new=told.new + 1, new_se=told.new_se)
-    assert (gap_in_errors(told, worse, greater_is_better=False) or 0) > 3
+    gap = find_gap("log_loss", told, worse, greater_is_better=False)
+    assert gap is not None
+    assert gap.errors > 3
+    assert gap.skills is None
+    assert find_gap("log_loss", told, replace(worse, new_se=None), greater_is_better=False) is None
 
 
 def test_rows_of_one_group_are_one_piece_of_evidence() -> None:
@@ -217,10 +220,24 @@ def test_flipped_labels_are_listed_the_farthest_first() -> None:
     truth = new.truth.copy()
     truth.loc[sure] = 0.0
     doubted = find_mislabelled(old, replace(new, truth=truth))
-    assert doubted[:3] == tuple(sure)
+    assert list(doubted[:3]) == list(sure)
     assert len(doubted) < 8
     agreed = truth.copy()
     assert not {*sure} & {*find_mislabelled(old, replace(new, truth=truth, retrained=agreed))}
+
+
+def test_the_gap_of_ranks_sees_noise_and_no_share_of_labels() -> None:
+    old = labelled("old", 600)
+    moved, noisy = labelled("new", 300, shift=-2), labelled("new", 300)
+    flips = stream("flips").random(300) < 0.35
+    truth = noisy.truth.where(~flips[:, None], 1 - noisy.truth)
+    gaps = [rank_gap(old, rows) for rows in (moved, replace(noisy, truth=truth))]
+    assert gaps[0] is not None
+    assert gaps[1] is not None
+    assert gaps[0].errors < 3 < gaps[1].errors
+    assert gaps[1].skills is not None
+    assert gaps[1].skills[1] < 0.75 * gaps[1].skills[0]
+    assert rank_gap(old, replace(noisy, truth=noisy.truth * 0)) is None
 
 
 def features(name: str, rows: int, at: float) -> pd.DataFrame:

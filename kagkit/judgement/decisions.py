@@ -12,8 +12,8 @@ from kagkit.data.likeness import Likeness, measure_likeness
 from kagkit.data.parts import Pair
 from kagkit.data.rows import key_texts
 from kagkit.foundation.errors import KagkitError, ManifestError, Problem, counted
-from kagkit.judgement.evidence import Evidence, RowSet, compare_versions
-from kagkit.judgement.labels import Share, compare_shares, find_mislabelled
+from kagkit.judgement.evidence import Evidence, RowSet, compare_versions, find_gap
+from kagkit.judgement.labels import Labelled, compare_shares, find_mislabelled, rank_gap
 from kagkit.judgement.ruling import Case, Decision, Policy, judge_case
 from kagkit.judgement.versions import Both
 from kagkit.runs.lineage_rows import TRAINED, seen_keys
@@ -46,30 +46,47 @@ def gather_case(workspace: Workspace, frozen: Run, retrained: Run) -> Case:
     start = _refuse_unlike(frozen, retrained)
     both = Both.read(workspace, frozen, retrained)
     old, new, absent = _split_rows(both.rows, seen_keys(workspace, find_run(workspace, start)))
-    sets: dict[RowSet, pd.Index[Any]] = {"train": old, "released": new, "pooled": old.append(new)}
-    evidence: dict[RowSet, Evidence | None] = {}
-    for row_set, keys in sets.items():
-        if row_set in absent:
-            evidence[row_set] = None
-            continue
-        try:
-            evidence[row_set] = compare_versions(
-                row_set, both.versions(keys), greater_is_better=both.metric.greater_is_better
-            )
-        except ManifestError:
-            raise  # the metric as it is declared is at fault
-        except KagkitError as error:
-            evidence[row_set], absent[row_set] = None, error.summary
-    shares, doubted = _doubt(both, old, new)
+    evidence = _compare(both, {"train": old, "released": new, "pooled": old.append(new)}, absent)
+    labels = _labels(both, old, new)
+    metric, greater = both.metric.score.rpartition(":")[2], both.metric.greater_is_better
+    gap, train, released = None, evidence["train"], evidence["released"]
+    if labels is not None:
+        gap = rank_gap(*labels)
+    if gap is None and train is not None and released is not None:
+        gap = find_gap(metric, train, released, greater_is_better=greater)
     return Case(
-        metric=both.metric.score.rpartition(":")[2],
-        greater_is_better=both.metric.greater_is_better,
+        metric=metric,
+        greater_is_better=greater,
         evidence=evidence,
         absent=absent,
         likeness=_find_likeness(both, old, new),
-        shares=shares,
-        mislabelled=doubted,
+        gap=gap,
+        shares=compare_shares(*labels) if labels else (),
+        mislabelled=tuple(key_texts(find_mislabelled(*labels))) if labels else (),
     )
+
+
+def _compare(
+    both: Both, sets: dict[RowSet, pd.Index[Any]], absent: dict[RowSet, str]
+) -> dict[RowSet, Evidence | None]:
+    """Both versions on each set of rows; where that cannot be, `absent` is told why."""
+    found: dict[RowSet, Evidence | None] = dict.fromkeys(sets)
+    for row_set in sets.keys() - absent:
+        try:
+            versions = both.versions(sets[row_set])
+            greater = both.metric.greater_is_better
+            found[row_set] = compare_versions(row_set, versions, greater_is_better=greater)
+        except ManifestError:
+            raise  # the metric as it is declared is at fault
+        except KagkitError as error:
+            absent[row_set] = error.summary
+    return found
+
+
+def _labels(both: Both, old: pd.Index[Any], new: pd.Index[Any]) -> tuple[Labelled, Labelled] | None:
+    """The labels of old and of new rows as numbers; None where there are no such numbers, or no rows."""
+    before, now = (both.labelled(keys) if len(keys) else None for keys in (old, new))
+    return None if before is None or now is None else (before, now)
 
 
 def _refuse_unlike(frozen: Run, retrained: Run) -> str:
@@ -111,17 +128,6 @@ def _split_rows(
     if absent:
         absent["pooled"] = next(iter(absent.values()))
     return old, new, absent
-
-
-def _doubt(both: Both, old: pd.Index[Any], new: pd.Index[Any]) -> tuple[tuple[Share, ...], tuple[str, ...]]:
-    """How the new labels' means stand to what is expected, and keys of new rows with doubtful labels."""
-    if not len(old) or not len(new):
-        return (), ()
-    before, now = both.labelled(old), both.labelled(new)
-    if before is not None and now is not None:
-        doubted = find_mislabelled(before, now)
-        return compare_shares(before, now), tuple(key_texts(new[new.isin(doubted)]))
-    return (), ()
 
 
 def _find_likeness(both: Both, old: pd.Index[Any], new: pd.Index[Any]) -> Likeness:

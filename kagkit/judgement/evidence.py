@@ -93,17 +93,42 @@ def compare_versions(row_set: RowSet, versions: Versions, *, greater_is_better: 
     )
 
 
-def gap_in_errors(train: Evidence, released: Evidence, *, greater_is_better: bool) -> float | None:
-    """By how many standard errors the retrained version scores new rows worse than old ones.
+@dataclass(frozen=True)
+class Gap:
+    """How much worse the retrained version does on new rows than on old ones.
 
-    Frozen models do worse on rows of a new kind, too; a retrained one does so only where the labels, or the
-    rows, are harder to tell.
+    Frozen models do worse on rows of a new kind, too; retrained ones only where labels, or rows, are harder
+    to tell.
+
+    Attributes:
+        what: What it is measured by.
+        old: The score of the old rows.
+        new: The score of the new rows.
+        errors: By how many standard errors the new rows' is worse; the sign is minus where it is better.
+        skills: How far each is from knowing nothing (0) to the truth (1), the old rows' first; None where
+            that is not known.
+    """
+
+    what: str
+    old: float
+    new: float
+    errors: float
+    skills: tuple[float, float] | None
+
+
+def find_gap(metric: str, train: Evidence, released: Evidence, *, greater_is_better: bool) -> Gap | None:
+    """The gap by the competition's metric; None where the metric is not defined on most draws.
+
+    A metric that follows the share of labels, as Dice does, has a gap wherever this share is another one.
+    Where labels are 0 and 1, `labels.rank_gap` is free of that.
     """
     if train.new_se is None or released.new_se is None:
         return None
     error = math.hypot(train.new_se, released.new_se)
-    gap = (train.new - released.new) * (1 if greater_is_better else -1)
-    return gap / error if error else None
+    fell = (train.new - released.new) * (1 if greater_is_better else -1)
+    known = train.skill is not None and released.skill is not None
+    skills = (float(train.skill or 0), float(released.skill or 0)) if known else None
+    return Gap(metric, train.new, released.new, fell / error, skills) if error else None
 
 
 def _spread(drawn: Numbers) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kagkit.data.telling import area_under_curve
+from kagkit.judgement.evidence import Gap
 
 # A label is doubted where it is farther from both versions than this share of the old rows' labels are.
 ORDINARY = 0.99
@@ -73,7 +73,7 @@ def compare_shares(old: Labelled, new: Labelled) -> tuple[Share, ...]:
     return tuple(sorted((share for share in found if share is not None), key=lambda share: -share.z))
 
 
-def find_mislabelled(old: Labelled, new: Labelled) -> tuple[Any, ...]:
+def find_mislabelled(old: Labelled, new: Labelled) -> pd.Index[Any]:
     """Keys of new rows whose label is far from both versions, the farthest first.
 
     A label's distance is the smaller one of the two versions', over columns the largest. Far is more than
@@ -81,13 +81,14 @@ def find_mislabelled(old: Labelled, new: Labelled) -> tuple[Any, ...]:
     a hundred may be listed, and where the old labels are as bad, few of the bad ones are.
     """
     if len(old.truth) < FEWEST or not len(new.truth):
-        return ()
+        return new.truth.index[:0]
     ordinary, own = _distance(old), _distance(new)
     limit = float(np.quantile(ordinary, ORDINARY))
     if np.isin(new.truth.to_numpy(), (0, 1)).all():
         limit = max(limit, OTHER_SIDE)
     far = np.flatnonzero(own > limit)
-    return tuple(new.truth.index[far[np.argsort(-own[far], kind="stable")]])
+    doubted: pd.Index[Any] = new.truth.index[far[np.argsort(-own[far], kind="stable")]]
+    return doubted
 
 
 def _distance(rows: Labelled) -> Numbers:
@@ -117,18 +118,41 @@ def _share(name: str, old: Labelled, new: Labelled) -> Share | None:
     )
     z = abs(float(rest.mean())) / error if error else 0.0
     told = float(now.mean()), float(scale * expected.mean())
-    return Share(name, *told, z, _ranking(name, (old, new)))
+    return Share(name, *told, z, _ranking(name, old, new))
 
 
-def _ranking(name: str, parts: Sequence[Labelled]) -> float | None:
-    areas = []
-    for part in parts:
-        scores, ones = part.frozen[name].to_numpy(np.float64), part.truth[name].eq(1).to_numpy()
-        if part.group.nunique() < FEWEST:
-            return None
-        areas.append(area_under_curve(scores, ones, _clusters(part)))
-    error = math.sqrt(sum(variance for _, variance in areas))
-    return (areas[0][0] - areas[1][0]) / error if error else None
+def rank_gap(old: Labelled, new: Labelled) -> Gap | None:
+    """The retrained version's gap by the area under the ROC curve, mean over columns of 0 and 1.
+
+    Returns:
+        None where no column has rows of both in either part, or there are too few groups.
+    """
+    names = [name for name in new.truth.columns if _is_binary(old, new, name)]
+    areas = [[_area(part, part.retrained, name) for name in names] for part in (old, new)]
+    found = [[area for area in side if area is not None] for side in areas]
+    if not names or any(len(side) < len(names) for side in found):
+        return None
+    before, now = (float(np.mean([area for area, _ in side])) for side in found)
+    # Columns of one row go together: their errors are added as if they were the same.
+    error = math.hypot(*(float(np.mean([math.sqrt(variance) for _, variance in side])) for side in found))
+    return Gap("AUC", before, now, (before - now) / error, (2 * before - 1, 2 * now - 1)) if error else None
+
+
+def _ranking(name: str, old: Labelled, new: Labelled) -> float | None:
+    """By how many standard errors the frozen version ranks new rows worse than old ones."""
+    before, now = (_area(part, part.frozen, name) for part in (old, new))
+    if before is None or now is None:
+        return None
+    error = math.sqrt(before[1] + now[1])
+    return (before[0] - now[0]) / error if error else None
+
+
+def _area(part: Labelled, version: pd.DataFrame, name: str) -> tuple[float, float] | None:
+    """The area under the ROC curve, and its variance by groups; None for too few groups."""
+    if part.group.nunique() < FEWEST:
+        return None
+    ones = part.truth[name].eq(1).to_numpy()
+    return area_under_curve(version[name].to_numpy(np.float64), ones, _clusters(part))
 
 
 def _clusters(rows: Labelled) -> NDArray[np.int64]:

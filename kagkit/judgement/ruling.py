@@ -9,7 +9,7 @@ from typing import Any, Literal
 from kagkit.data.likeness import Likeness
 from kagkit.foundation.errors import counted
 from kagkit.judgement.board import Alarm
-from kagkit.judgement.evidence import Evidence, RowSet, gap_in_errors
+from kagkit.judgement.evidence import Evidence, Gap, RowSet
 from kagkit.judgement.labels import Share
 
 Verdict = Literal["retrain", "keep", "mix"]
@@ -39,6 +39,7 @@ class Case:
         evidence: Both versions' scores by row set; None where there are none.
         absent: Why there are none, by row set.
         likeness: How much more the new rows are like the stage-2 test than the old ones.
+        gap: How much worse the retrained version does on new rows than on old ones; None where unknown.
         shares: How the new labels' means stand to what the frozen version expects.
         mislabelled: Keys of new rows whose label is far from both versions, the farthest first.
     """
@@ -48,8 +49,9 @@ class Case:
     evidence: Mapping[RowSet, Evidence | None]
     absent: Mapping[RowSet, str]
     likeness: Likeness
+    gap: Gap | None = None
     shares: tuple[Share, ...] = ()
-    mislabelled: tuple[Any, ...] = ()
+    mislabelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Decision:
     question: str | None
     evidence: Mapping[RowSet, Evidence | None]
     alarms: tuple[Alarm, ...]
-    mislabelled: tuple[Any, ...] = ()
+    mislabelled: tuple[str, ...] = ()
     policy: Policy = "auto"
     absent: Mapping[RowSet, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
@@ -140,10 +142,9 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
     train, released, likeness = case.evidence["train"], case.evidence["released"], case.likeness.value
     if train is None or released is None or likeness is None or _why_silent(case):
         return
-    gap = gap_in_errors(train, released, greater_is_better=case.greater_is_better)
-    no_more_like = likeness < MORE_LIKE
-    if gap is not None and gap > NOISY and _skill_fell(train, released) and no_more_like:
-        told = f"{case.metric} {released.new:.4g} on new rows, {train.new:.4g} on old ones (gap {gap:.1f} se)"
+    gap, no_more_like = case.gap, likeness < MORE_LIKE
+    if gap is not None and gap.errors > NOISY and _skill_fell(gap) and no_more_like:
+        told = f"{gap.what} {gap.new:.3g} on new rows, {gap.old:.3g} on old ones (gap {gap.errors:.1f} se)"
         text = (
             f"the new labels look noisy: the RETRAINED model reaches {told}. "
             "Drift would have been repaired by retraining"
@@ -160,11 +161,9 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
         yield Alarm("convention", _ask(moved))
 
 
-def _skill_fell(train: Evidence, released: Evidence) -> bool:
+def _skill_fell(gap: Gap) -> bool:
     """Whether less is told of new rows than of old ones, beside what a guess would get on either."""
-    if train.skill is None or released.skill is None:
-        return False
-    return released.skill < NOISY_SKILL * train.skill
+    return gap.skills is not None and gap.skills[1] < NOISY_SKILL * gap.skills[0]
 
 
 def _has_moved(share: Share) -> bool:
