@@ -13,7 +13,7 @@ from kagkit.data.parts import Pair
 from kagkit.foundation.errors import KagkitError
 from kagkit.foundation.seeds import stream
 from kagkit.judgement.evidence import Evidence, Gap, RowSet, Versions, compare_versions, find_gap
-from kagkit.judgement.labels import Labelled, Share, compare_shares, find_mislabelled, rank_gap
+from kagkit.judgement.labels import Labelled, Share, compare_shares, find_mislabelled, rank_gap, to_numbers
 from kagkit.judgement.ruling import Case, Decision, judge_case
 from kagkit.metrics.perrow import PerRow
 from kagkit.metrics.resampling import SummedRows
@@ -212,6 +212,20 @@ def test_a_share_that_moved_while_the_ranking_stayed_is_told() -> None:
     assert abs(moved.ranking) < 3
     (same,) = compare_shares(labelled("old", 600), labelled("same", 300))
     assert same.z < 4
+
+
+def test_labels_are_numbers_where_they_are_predicted_as_such() -> None:
+    rows = pd.DataFrame({"y": [0, 1], "kind": ["cat", "dog"]}, ["a", "b"])
+    chances = pd.DataFrame({"y": [0.2, 0.7], "cat": [0.9, 0.1], "dog": [0.1, 0.9]})
+    plain = to_numbers(rows, ["y"], chances)
+    assert plain is not None
+    assert plain["y"].tolist() == [0.0, 1.0]
+    classes = to_numbers(rows, ["kind"], chances[["cat", "dog"]])
+    assert classes is not None
+    assert classes.to_numpy().tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert to_numbers(rows, ["kind"], chances[["cat"]]) is None
+    assert to_numbers(rows, ["kind"], pd.DataFrame({"kind": ["cat"]})) is None
+    assert to_numbers(rows, ["absent"], chances) is None
 
 
 def test_flipped_labels_are_listed_the_farthest_first() -> None:

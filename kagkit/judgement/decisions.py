@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from kagkit.data.folds import is_in
 from kagkit.data.likeness import Likeness, measure_likeness
 from kagkit.data.parts import Pair
 from kagkit.data.rows import key_texts
@@ -15,7 +17,7 @@ from kagkit.foundation.errors import KagkitError, ManifestError, Problem, counte
 from kagkit.judgement.evidence import Evidence, RowSet, compare_versions, find_gap
 from kagkit.judgement.labels import Labelled, compare_shares, find_mislabelled, rank_gap
 from kagkit.judgement.ruling import Case, Decision, Policy, judge_case
-from kagkit.judgement.versions import Both
+from kagkit.judgement.versions import Both, open_oof
 from kagkit.runs.lineage_rows import TRAINED, seen_keys
 from kagkit.runs.record import Run, find_run
 from kagkit.runs.starting import START
@@ -43,9 +45,12 @@ def decide(workspace: Workspace, frozen: Run, retrained: Run, policy: Policy = "
 
 def gather_case(workspace: Workspace, frozen: Run, retrained: Run) -> Case:
     """What there is to decide by; arguments and errors are those of `decide`."""
-    start = _refuse_unlike(frozen, retrained)
+    start = find_run(workspace, _refuse_unlike(frozen, retrained))
     both = Both.read(workspace, frozen, retrained)
-    old, new, absent = _split_rows(both.rows, seen_keys(workspace, find_run(workspace, start)))
+    # The fold table knows released rows, too, once stage 2 is there: whom stage 1 held out is in its run.
+    was_old = is_in(both.rows.index, open_oof(start).keys)
+    seen = [key for part, keys in seen_keys(workspace, start).items() if part != TRAINED for key in keys]
+    old, new, absent = _split_rows(both.rows.index, was_old, np.asarray(both.rows.index.isin(seen)))
     evidence = _compare(both, {"train": old, "released": new, "pooled": old.append(new)}, absent)
     labels = _labels(both, old, new)
     metric, greater = both.metric.score.rpartition(":")[2], both.metric.greater_is_better
@@ -110,19 +115,15 @@ def _refuse_unlike(frozen: Run, retrained: Run) -> str:
 
 
 def _split_rows(
-    rows: pd.DataFrame, seen: dict[str, frozenset[Any]]
+    keys: pd.Index[Any], was_old: NDArray[np.bool_], was_added: NDArray[np.bool_]
 ) -> tuple[pd.Index[Any], pd.Index[Any], dict[RowSet, str]]:
     """Old rows, new ones that the frozen version has not seen, and why either has no evidence."""
-    was_old = np.asarray(rows.index.isin(list(seen[TRAINED])))
-    others = [key for part, keys in seen.items() if part != TRAINED for key in keys]
-    labelled_before = np.asarray(rows.index.isin(others)) & ~was_old
-    old, new = rows.index[was_old], rows.index[~was_old & ~labelled_before]
+    old, new = keys[was_old], keys[~was_old & ~was_added]
     absent: dict[RowSet, str] = {}
     if not len(new):
-        absent["released"] = "no new row is held out by a fold"
-        if labelled_before.any():
-            told = counted(int(labelled_before.sum()), "new row")
-            absent["released"] = f"the frozen version was trained on the {told}, labelled by a model"
+        told = counted(int((was_added & ~was_old).sum()), "new row")
+        seen = f"the frozen version was trained on the {told}, labelled by a model"
+        absent["released"] = seen if was_added.any() else "no new row is held out by a fold"
     if not len(old):
         absent["train"] = "no old row is trained on any more"
     if absent:

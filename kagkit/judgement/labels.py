@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,40 @@ class Share:
     def ratio(self) -> float:
         """The mean of the new labels over what is expected."""
         return self.found / self.expected
+
+
+def to_numbers(rows: pd.DataFrame, targets: Sequence[str], predicted: pd.DataFrame) -> pd.DataFrame | None:
+    """Targets that are numbers and predicted as such; or for each class whether a row is of it.
+
+    Args:
+        rows: Labelled rows, by key.
+        targets: The submission's targets.
+        predicted: Predictions: a column a target, or for a single target a column a class.
+
+    Returns:
+        By key, float64 in columns that `predicted` has; None where predictions are no such numbers.
+
+    Example:
+        >>> rows = pd.DataFrame({"kind": ["cat", "dog"]}, index=["a", "b"])
+        >>> to_numbers(rows, ["kind"], pd.DataFrame({"cat": [0.9], "dog": [0.1]}))["dog"].to_dict()
+        {'a': 0.0, 'b': 1.0}
+    """
+    names = [name for name in targets if name in rows]
+    if names and set(names) <= set(predicted):
+        values = rows[names]
+        return values.astype(np.float64) if list(numeric_columns(values)) == names else None
+    if len(names) != 1:
+        return None
+    classes = rows[names[0]].astype("str")
+    if not set(classes) <= set(predicted):
+        return None
+    found = {str(name): classes.eq(str(name)).astype(np.float64) for name in predicted}
+    return pd.DataFrame(found, index=rows.index)
+
+
+def numeric_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of numbers and truth values."""
+    return table.select_dtypes(["number", "bool"])
 
 
 def compare_shares(old: Labelled, new: Labelled) -> tuple[Share, ...]:

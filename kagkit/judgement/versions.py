@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 
 from kagkit.data.folds import is_in
@@ -14,7 +12,7 @@ from kagkit.data.predictions import Predictions
 from kagkit.foundation.errors import DataError, KagkitError, Problem
 from kagkit.judgement.evidence import Versions
 from kagkit.judgement.lab import Lab
-from kagkit.judgement.labels import Labelled
+from kagkit.judgement.labels import Labelled, numeric_columns, to_numbers
 from kagkit.metrics.resampling import Scored, find_ids, name_units, prepare_scores, score_shuffled
 from kagkit.metrics.scoring import Scorer, takes
 from kagkit.runs.record import Run
@@ -57,7 +55,7 @@ class Both:
         (first, its), (second, other) = lab.score_again(frozen), lab.score_again(retrained)
         rows = lab.read_rows(frozen)
         for run in (frozen, retrained):
-            rows = rows[is_in(rows.index, _oof(run).keys)]
+            rows = rows[is_in(rows.index, open_oof(run).keys)]
         if rows.empty:
             problem = Problem(retrained.name, f"no row that {frozen.name} predicted out of fold, too")
             raise DataError("there are no rows to compare on", [problem])
@@ -88,10 +86,10 @@ class Both:
     def labelled(self, keys: pd.Index[Any]) -> Labelled | None:
         """The labels of some rows as numbers beside both versions' predictions; None where they are none."""
         rows = self.rows.loc[keys]
-        predicted = [_oof(run).frame(keys) for run in self.runs]
-        targets = [name for name in self.scorers[FROZEN].competition.submission.target if name in rows]
-        truth = _as_numbers(rows, targets, predicted[FROZEN])
-        if truth is None or not all(set(truth) <= set(_numeric(table)) for table in predicted):
+        predicted = [open_oof(run).frame(keys) for run in self.runs]
+        targets = self.scorers[FROZEN].competition.submission.target
+        truth = to_numbers(rows, targets, predicted[FROZEN])
+        if truth is None or not all(set(truth) <= set(numeric_columns(table)) for table in predicted):
             return None
         frozen, retrained = (table[list(truth)].set_axis(keys) for table in predicted)
         return Labelled(truth, frozen, retrained, self.groups.loc[keys])
@@ -114,7 +112,8 @@ class Both:
         return measured.loc[self.rows.index], test
 
 
-def _oof(run: Run) -> Predictions:
+def open_oof(run: Run) -> Predictions:
+    """A run's out-of-fold predictions; it has some."""
     return Predictions.open(run.folder / run.data["oof"]["file"])
 
 
@@ -128,7 +127,9 @@ def _score(scorer: Scorer, scored: Scored, answer: pd.DataFrame) -> float | None
 def _know_nothing(scorer: Scorer, scored: Scored) -> float | None:
     """The score of the mean label where the metric takes numbers; of answers dealt anew where it does not."""
     values = scored.truth.drop(columns=scored.row_id)
-    if takes(scorer.competition) in ("probabilities", "values") and list(_numeric(values)) == list(values):
+    if takes(scorer.competition) in ("probabilities", "values") and list(numeric_columns(values)) == list(
+        values
+    ):
         told = {str(name): float(values[name].mean()) for name in values}
         return _score(scorer, scored, scored.truth.assign(**told))
     try:
@@ -137,27 +138,9 @@ def _know_nothing(scorer: Scorer, scored: Scored) -> float | None:
         return None
 
 
-def _as_numbers(rows: pd.DataFrame, targets: list[str], predicted: pd.DataFrame) -> pd.DataFrame | None:
-    """Targets that are numbers and predicted as such; or for each class whether a row is of it."""
-    values = rows[targets]
-    if targets and set(targets) <= set(predicted) and list(_numeric(values)) == targets:
-        return values.astype(np.float64)
-    if len(targets) != 1 or targets[0] in predicted:
-        return None
-    names = rows[targets[0]].astype("str")
-    if not set(names) <= set(predicted):
-        return None
-    classes: Mapping[str, Any] = {str(name): names.eq(str(name)).astype(np.float64) for name in predicted}
-    return pd.DataFrame(classes, index=rows.index)
-
-
-def _numeric(table: pd.DataFrame) -> pd.DataFrame:
-    return table.select_dtypes(["number", "bool"])
-
-
 def _flat(opened: Predictions) -> pd.DataFrame:
     """Single numbers, and vectors that are short enough, a column each."""
-    parts = [_numeric(opened.frame())]
+    parts = [numeric_columns(opened.frame())]
     for name in opened.columns:
         if opened.kind(name) == "array":
             values = opened.array(name).reshape(opened.table.num_rows, -1)

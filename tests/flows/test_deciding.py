@@ -10,6 +10,7 @@ from kagkit.foundation.errors import ManifestError
 from kagkit.foundation.strictyaml import read_yaml
 from kagkit.judgement.decisions import decide
 from kagkit.judgement.ruling import Decision, Policy
+from kagkit.judgement.versions import Both
 from kagkit.runs.record import find_run
 from kagkit.workspace.layout import Workspace
 from tests.flows.test_second_stage import ROWS, release
@@ -87,6 +88,17 @@ def test_flipped_labels_ring_the_alarm_and_are_listed(noisy: Workspace) -> None:
     assert decided(noisy, "always").decision == "retrain"
 
 
+def test_what_predict_measured_stands_in_for_columns(noisy: Workspace) -> None:
+    both = Both.read(noisy, *(find_run(noisy, name) for name in ("exp001-s1", "exp001-s2")))
+    measured = both.features()
+    assert measured is not None
+    labelled, test = measured
+    assert labelled.index.equals(both.rows.index)
+    assert list(labelled) == list(test)
+    assert len(labelled.columns) == 4
+    assert labelled["group"].equals(both.rows["group"])
+
+
 def test_runs_that_are_no_versions_of_one_model_are_refused(noisy: Workspace) -> None:
     with pytest.raises(ManifestError, match=r"starts from no run(.|\n)*another stage(.|\n)*of the data"):
         decided(noisy, names=("exp001", "exp001-s2"))
@@ -127,5 +139,7 @@ def train(task, *, steepness=4.0):
 
 def predict(task, model, rows, *, steepness=4.0):
     middle = json.loads((task.weights / "middle.json").read_text())
+    task.probe("level", (rows["a"] - middle).to_frame("above"))
+    task.probe("pair", (rows.index, rows[["a", "b"]].to_numpy()))
     return (1 / (1 + np.exp(-steepness * (rows["a"] - middle)))).to_frame("label")
 '''
