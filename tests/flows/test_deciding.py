@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def test_two_runs_are_held_against_each_other_on_the_same_rows(noisy: Workspace)
     assert pooled.old == pytest.approx((2 * train.old + released.old) / 3)
     assert train.old == find_run(noisy, "exp001").data["cv"]
     assert "by 3 columns" in told.remarks[0]
+    assert json.loads(json.dumps(told.as_json()))["evidence"]["train"]["old"] == train.old
 
 
 def test_flipped_labels_ring_the_alarm_and_are_listed(noisy: Workspace) -> None:
