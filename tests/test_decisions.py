@@ -72,6 +72,7 @@ def test_noisy_new_labels_are_hedged_and_named() -> None:
         {"gap": replace(NOISY, skills=(0.64, 0.5))},
         {"gap": replace(NOISY, skills=None)},
         {"gap": replace(NOISY, errors=2.9)},
+        {"gap": replace(NOISY, repaired=3.1)},
         {"gap": None},
     ],
 )
@@ -251,6 +252,11 @@ def test_the_gap_of_ranks_sees_noise_and_no_share_of_labels() -> None:
     assert gaps[0].errors < 3 < gaps[1].errors
     assert gaps[1].skills is not None
     assert gaps[1].skills[1] < 0.75 * gaps[1].skills[0]
+    assert abs(gaps[1].repaired) < 1e-9
+    blind = noisy.frozen.iloc[::-1].set_axis(noisy.frozen.index)
+    repaired = rank_gap(old, replace(noisy, frozen=blind))
+    assert repaired is not None
+    assert repaired.repaired > 3
     assert rank_gap(old, replace(noisy, truth=noisy.truth * 0)) is None
 
 

@@ -125,6 +125,15 @@ def area_under_curve(scores: Numbers, second: Truths, clusters: Places) -> tuple
         >>> area_under_curve(np.array([0.1, 0.4, 0.35, 0.8]), second, np.arange(4))[0]
         0.75
     """
+    area, pulls = area_by_group(scores, second, clusters)
+    return area, variance_of(pulls)
+
+
+def area_by_group(scores: Numbers, second: Truths, clusters: Places) -> tuple[float, Numbers]:
+    """The area under the ROC curve, and how far each group pulls it from there: arguments as above.
+
+    The pulls of two scores of the same rows, less each other, are those of the difference of their areas.
+    """
     from scipy.stats import rankdata
 
     own = np.empty(len(scores))
@@ -135,8 +144,12 @@ def area_under_curve(scores: Numbers, second: Truths, clusters: Places) -> tuple
     beaten = (rankdata(scores) - own) / rest  # the share of the other side that a row stands above
     beaten[~second] = 1 - beaten[~second]
     area = float(beaten[second].mean())
-    pulls = pd.Series((beaten - area) / size).groupby(clusters).sum()
-    return area, float((pulls**2).sum()) * len(pulls) / (len(pulls) - 1)
+    return area, pd.Series((beaten - area) / size).groupby(clusters).sum().to_numpy()
+
+
+def variance_of(pulls: Numbers) -> float:
+    """The variance of what the pulls of groups add up to."""
+    return float((pulls**2).sum()) * len(pulls) / (len(pulls) - 1)
 
 
 def fit_held_out(values: Numbers, codes: Truths, deal: Deal) -> Iterator[tuple[int, Truths, Any]]:

@@ -107,6 +107,8 @@ class Gap:
         errors: By how many standard errors the new rows' is worse; the sign is minus where it is better.
         skills: How far each is from knowing nothing (0) to the truth (1), the old rows' first; None where
             that is not known.
+        repaired: By how many standard errors the retrained version does better on new rows than the frozen
+            one: what retraining repairs is a change of the rows, and no noise.
     """
 
     what: str
@@ -114,6 +116,7 @@ class Gap:
     new: float
     errors: float
     skills: tuple[float, float] | None
+    repaired: float = 0.0
 
 
 def find_gap(metric: str, train: Evidence, released: Evidence, *, greater_is_better: bool) -> Gap | None:
@@ -128,7 +131,8 @@ def find_gap(metric: str, train: Evidence, released: Evidence, *, greater_is_bet
     fell = (train.new - released.new) * (1 if greater_is_better else -1)
     known = train.skill is not None and released.skill is not None
     skills = (float(train.skill or 0), float(released.skill or 0)) if known else None
-    return Gap(metric, train.new, released.new, fell / error, skills) if error else None
+    repaired = released.difference / released.se if released.se else 0.0
+    return Gap(metric, train.new, released.new, fell / error, skills, repaired) if error else None
 
 
 def _spread(drawn: Numbers) -> float | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kagkit.data.telling import area_under_curve
+from kagkit.data.telling import area_by_group, area_under_curve, variance_of
 from kagkit.judgement.evidence import Gap
 
 # A label is doubted where it is farther from both versions than this share of the old rows' labels are.
@@ -170,7 +170,24 @@ def rank_gap(old: Labelled, new: Labelled) -> Gap | None:
     before, now = (float(np.mean([area for area, _ in side])) for side in found)
     # Columns of one row go together: their errors are added as if they were the same.
     error = math.hypot(*(float(np.mean([math.sqrt(variance) for _, variance in side])) for side in found))
-    return Gap("AUC", before, now, (before - now) / error, (2 * before - 1, 2 * now - 1)) if error else None
+    if not error:
+        return None
+    skills, repaired = (2 * before - 1, 2 * now - 1), _repaired(new, names)
+    return Gap("AUC", before, now, (before - now) / error, skills, repaired)
+
+
+def _repaired(new: Labelled, names: Sequence[Any]) -> float:
+    """By how many standard errors the retrained version ranks the new rows better than the frozen one."""
+    gains, errors = [], []
+    for name in names:
+        ones, clusters = new.truth[name].eq(1).to_numpy(), _clusters(new)
+        areas = [
+            area_by_group(version[name].to_numpy(np.float64), ones, clusters)
+            for version in (new.frozen, new.retrained)
+        ]
+        gains.append(areas[1][0] - areas[0][0])
+        errors.append(math.sqrt(variance_of(areas[1][1] - areas[0][1])))
+    return float(np.mean(gains) / np.mean(errors)) if np.mean(errors) else 0.0
 
 
 def _ranking(name: str, old: Labelled, new: Labelled) -> float | None:

@@ -17,7 +17,7 @@ Policy = Literal["auto", "cv", "always", "never"]
 
 FEWEST_NEW = 50
 # The constants of the rule that was measured: docs/deciding.md.
-NOISY, NOISY_SKILL = 3.0, 0.75
+NOISY, NOISY_SKILL, REPAIRED = 3.0, 0.75, 3.0
 UNLIKE, MORE_LIKE, FELL = 0.9, 1.3, 0.5
 MOVED, SAME_RANKING, SAME_SHARE = 4.0, 1.0, (0.75, 1.33)
 
@@ -143,7 +143,7 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
     if train is None or released is None or likeness is None or _why_silent(case):
         return
     gap, no_more_like = case.gap, likeness < MORE_LIKE
-    if gap is not None and gap.errors > NOISY and _skill_fell(gap) and no_more_like:
+    if gap is not None and _is_noisy(gap) and no_more_like:
         told = f"{gap.what} {gap.new:.3g} on new rows, {gap.old:.3g} on old ones (gap {gap.errors:.1f} se)"
         text = (
             f"the new labels look noisy: the RETRAINED model reaches {told}. "
@@ -161,9 +161,10 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
         yield Alarm("convention", _ask(moved))
 
 
-def _skill_fell(gap: Gap) -> bool:
-    """Whether less is told of new rows than of old ones, beside what a guess would get on either."""
-    return gap.skills is not None and gap.skills[1] < NOISY_SKILL * gap.skills[0]
+def _is_noisy(gap: Gap) -> bool:
+    """Whether new rows are told worse than chance and a guess's share explain, and retraining did not help."""
+    fell = gap.skills is not None and gap.skills[1] < NOISY_SKILL * gap.skills[0]
+    return fell and gap.errors > NOISY and gap.repaired < REPAIRED
 
 
 def _has_moved(share: Share) -> bool:
