@@ -162,7 +162,7 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
 
 
 def _is_noisy(gap: Gap) -> bool:
-    """Whether new rows are told worse than chance and a guess's share explain, and retraining did not help."""
+    """Whether new rows are told worse than chance explains, beside a guess, and retraining did not help."""
     fell = gap.skills is not None and gap.skills[1] < NOISY_SKILL * gap.skills[0]
     return fell and gap.errors > NOISY and gap.repaired < REPAIRED
 
