@@ -24,7 +24,7 @@ MOVED, SAME_RANKING, SAME_SHARE = 4.0, 1.0, (0.75, 1.33)
 NAMES: dict[RowSet, str] = {"train": "old rows", "released": "new rows", "pooled": "all of them"}
 LETTERS: dict[RowSet, str] = {"train": "a", "released": "b", "pooled": "c"}
 CV_ALONE = (
-    "The old rows cannot show what new ones teach: in simulations this rule loses over three times what "
+    "The old rows cannot show what new ones teach: in simulations this rule loses several times what "
     "retraining always does"
 )
 
