@@ -12,9 +12,18 @@ import pandas as pd
 from kagkit.data.contrasts import Side, tell_difference
 from kagkit.data.parts import Pair
 from kagkit.data.rows import column_of, key_texts
-from kagkit.data.telling import FOLDS, LEVEL, Deal, Numbers, Separation, deal, score_alone, separation
-from kagkit.data.traits import Trait, as_texts, nameless_columns, read_trait
-from kagkit.foundation.seeds import draws, seed_of, stream
+from kagkit.data.telling import (
+    LEVEL,
+    Deal,
+    Numbers,
+    Separation,
+    deal,
+    fit_held_out,
+    score_alone,
+    separation,
+)
+from kagkit.data.traits import Trait, as_texts, nameless_columns, read_trait, stack_traits
+from kagkit.foundation.seeds import draws, stream
 
 MOST_ROWS = 20_000
 
@@ -74,8 +83,8 @@ def find_drift(pair: Pair) -> Drift:
     """
     flipped = pair.names[0] > pair.names[1]
     order = (1, 0) if flipped else (0, 1)
-    frames = tuple(_sampled(pair, pair.frames[place]) for place in order)
-    groups = [group for frame in frames for group in _groups(frame, pair.group)]
+    frames = tuple(sampled(pair, pair.frames[place]) for place in order)
+    groups = [group for frame in frames for group in groups_of(frame, pair.group)]
     dealt = deal(np.repeat([False, True], [len(frame) for frame in frames]), groups)
     shared, left_out = nameless_columns(pair.shared_columns(), frames)
     used = {pair.names[place]: len(frame) for place, frame in zip(order, frames, strict=True)}
@@ -110,7 +119,7 @@ def _only(pair: Pair) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _groups(frame: pd.DataFrame, group: str | None) -> list[str]:
+def groups_of(frame: pd.DataFrame, group: str | None) -> list[str]:
     """What each row belongs to: its group's value, or itself where there is none."""
     keys = key_texts(frame.index)
     if group is None or group not in [*frame.index.names, *frame.columns]:
@@ -119,9 +128,9 @@ def _groups(frame: pd.DataFrame, group: str | None) -> list[str]:
     return [f"key {key}" if value != value else str(value) for key, value in zip(keys, values, strict=True)]
 
 
-def _sampled(pair: Pair, frame: pd.DataFrame) -> pd.DataFrame:
+def sampled(pair: Pair, frame: pd.DataFrame) -> pd.DataFrame:
     """At most 20,000 rows in an order that their keys alone decide, groups whole as far as they fit."""
-    luck = draws(_groups(frame, pair.group), "compare sample")
+    luck = draws(groups_of(frame, pair.group), "compare sample")
     order = np.lexsort([np.asarray(key_texts(frame.index), dtype=object), luck])
     return frame.iloc[order[:MOST_ROWS]]
 
@@ -132,36 +141,16 @@ def _traits(names: Sequence[str], frames: Sequence[pd.DataFrame]) -> list[Trait]
 
 def _tell_apart(traits: Sequence[Trait], dealt: Deal) -> tuple[Separation, list[float]]:
     """Held-out AUC by all columns, and what it loses without each of them."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
-
-    owners = np.repeat(np.arange(len(traits)), [trait.numbers.shape[1] for trait in traits])
-    codes = np.array([code for trait in traits for code in trait.categorical])
-    values = np.hstack([trait.numbers for trait in traits])
-    # The trees pass over categories of fewer than ten rows; as numbers they see them, in runs of codes.
-    values, owners = np.hstack([values, values[:, codes]]), np.concatenate([owners, owners[codes]])
-    codes = np.concatenate([codes, np.zeros(codes.sum(), dtype=bool)])
+    values, codes, owners = stack_traits(traits)
     scores = np.empty(len(values))
     without = np.empty((len(traits), len(values)))
-    for fold in range(FOLDS):
-        held = dealt.folds == fold
-        model = HistGradientBoostingClassifier(
-            max_iter=50,
-            max_leaf_nodes=15,
-            min_samples_leaf=int(np.clip((~held).sum() // 40, 3, 20)),
-            categorical_features=codes,
-            early_stopping=False,
-            random_state=seed_of("compare", fold) % 2**32,
-        )
-        # One thread: more of them wait for each other longer than they work where processors are shared.
-        with threadpool_limits(1):
-            model.fit(values[~held], dealt.second[~held])
-            scores[held] = model.decision_function(values[held])
-            shuffled = stream("compare shuffle", fold).permutation(int(held.sum()))
-            for place in range(len(traits)):
-                other, mine = values[held].copy(), owners == place
-                other[:, mine] = other[shuffled][:, mine]
-                without[place, held] = model.decision_function(other)
+    for fold, held, model in fit_held_out(values, codes, dealt):
+        scores[held] = model.decision_function(values[held])
+        shuffled = stream("compare shuffle", fold).permutation(int(held.sum()))
+        for place in range(len(traits)):
+            other, mine = values[held].copy(), owners == place
+            other[:, mine] = other[shuffled][:, mine]
+            without[place, held] = model.decision_function(other)
     together = separation(scores, dealt)
     return together, [together.auc - separation(each, dealt).auc for each in without]
 

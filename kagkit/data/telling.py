@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kagkit.foundation.seeds import draws
+from kagkit.foundation.seeds import draws, seed_of
 
 Truths = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
@@ -95,7 +96,9 @@ def separation(scores: Numbers, deal: Deal, level: float = LEVEL) -> Separation:
         corrected for cross-validation as in C. Nadeau, Y. Bengio, "Inference for the generalization error",
         Machine Learning 52 (2003), 239-281.
     """
-    parts = [_fold_area(scores[held], deal.second[held], deal.clusters[held]) for held in _held_out(deal)]
+    parts = [
+        area_under_curve(scores[held], deal.second[held], deal.clusters[held]) for held in _held_out(deal)
+    ]
     auc = float(np.mean([area for area, _ in parts]))
     error = float(np.sqrt(SHARED_TRAINING * sum(variance for _, variance in parts))) / len(parts)
     reach = NormalDist().inv_cdf((1 + level) / 2) * error
@@ -106,8 +109,31 @@ def _held_out(deal: Deal) -> list[Truths]:
     return [deal.folds == fold for fold in range(FOLDS)]
 
 
-def _fold_area(scores: Numbers, second: Truths, clusters: Places) -> tuple[float, float]:
-    """The area under the ROC curve of some rows, and its variance by groups."""
+def area_under_curve(scores: Numbers, second: Truths, clusters: Places) -> tuple[float, float]:
+    """The area under the ROC curve of some rows, and its variance by groups.
+
+    Args:
+        scores: (n,) larger for the second side.
+        second: (n,) whether a row is of the second side; there are rows of both.
+        clusters: (n,) the number of the group a row belongs to.
+
+    References:
+        Obuchowski, and DeLong et al., as in `separation`.
+
+    Example:
+        >>> second = np.array([False, False, True, True])
+        >>> area_under_curve(np.array([0.1, 0.4, 0.35, 0.8]), second, np.arange(4))[0]
+        0.75
+    """
+    area, pulls = area_by_group(scores, second, clusters)
+    return area, variance_of(pulls)
+
+
+def area_by_group(scores: Numbers, second: Truths, clusters: Places) -> tuple[float, Numbers]:
+    """The area under the ROC curve, and how far each group pulls it from there: arguments as above.
+
+    The pulls of two scores of the same rows, less each other, are those of the difference of their areas.
+    """
     from scipy.stats import rankdata
 
     own = np.empty(len(scores))
@@ -118,8 +144,42 @@ def _fold_area(scores: Numbers, second: Truths, clusters: Places) -> tuple[float
     beaten = (rankdata(scores) - own) / rest  # the share of the other side that a row stands above
     beaten[~second] = 1 - beaten[~second]
     area = float(beaten[second].mean())
-    pulls = pd.Series((beaten - area) / size).groupby(clusters).sum()
-    return area, float((pulls**2).sum()) * len(pulls) / (len(pulls) - 1)
+    return area, pd.Series((beaten - area) / size).groupby(clusters).sum().to_numpy()
+
+
+def variance_of(pulls: Numbers) -> float:
+    """The variance of what the pulls of groups add up to."""
+    return float((pulls**2).sum()) * len(pulls) / (len(pulls) - 1)
+
+
+def fit_held_out(values: Numbers, codes: Truths, deal: Deal) -> Iterator[tuple[int, Truths, Any]]:
+    """Trees that tell the sides apart, one model for each fold, which it has not seen.
+
+    Args:
+        values: (n, n_features), NaN where empty.
+        codes: (n_features,) whether a feature's numbers are codes without an order.
+        deal: The folds and sides.
+
+    Yields:
+        The fold, (n,) whether a row is held out in it, and the model of the other rows, whose
+        `decision_function` gives the log odds of the second side.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    for fold, held in enumerate(_held_out(deal)):
+        model = HistGradientBoostingClassifier(
+            max_iter=50,
+            max_leaf_nodes=15,
+            min_samples_leaf=int(np.clip((~held).sum() // 40, 3, 20)),
+            categorical_features=codes,
+            early_stopping=False,
+            random_state=seed_of("compare", fold) % 2**32,
+        )
+        # One thread: more of them wait for each other longer than they work where processors are shared.
+        with threadpool_limits(1):
+            model.fit(values[~held], deal.second[~held])
+            yield fold, held, model
 
 
 def score_alone(values: Numbers, categorical: Sequence[bool], deal: Deal) -> Numbers:

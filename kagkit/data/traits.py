@@ -74,6 +74,24 @@ def read_trait(column: str, sides: Sequence[pd.Series[Any]]) -> Trait:
     return Trait(column, "text", features, (False, False, True))
 
 
+def stack_traits(
+    traits: Sequence[Trait],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """All columns as one matrix for trees.
+
+    The trees pass over categories of fewer than ten rows; as numbers they see them, in runs of codes. So the
+    features that are codes stand there twice.
+
+    Returns:
+        Values (n_rows, n_features), whether each feature is a code, and the place of the trait it is from.
+    """
+    owners = np.repeat(np.arange(len(traits)), [trait.numbers.shape[1] for trait in traits])
+    codes = np.array([code for trait in traits for code in trait.categorical])
+    values = np.hstack([trait.numbers for trait in traits])
+    values, owners = np.hstack([values, values[:, codes]]), np.concatenate([owners, owners[codes]])
+    return values, np.concatenate([codes, np.zeros(codes.sum(), dtype=bool)]), owners
+
+
 def as_texts(cells: pd.Series[Any]) -> pd.Series[Any]:
     """Cells as text, empty ones empty."""
     return cells.map(str, na_action="ignore").astype("str")

@@ -89,14 +89,14 @@ def find_units(scorer: Scorer, rows: pd.DataFrame, group: pd.Series[Any]) -> pd.
         RunError: An id is made from rows of several groups, so that no choice of groups has it whole.
     """
     codes, names = pd.factorize(group.astype("str"))
-    ids = _ids(scorer, rows)
+    ids = find_ids(scorer, rows)
     number = pd.Series(0, ids)
     seen = pd.Series(0, ids)
     bits = max(int(len(names) - 1).bit_length(), 1)
     for bit in range(bits):
         for value in (0, 1):
             half = (codes >> bit) & 1 == value
-            found = _ids(scorer, rows[half]) if half.any() else pd.Index([])
+            found = find_ids(scorer, rows[half]) if half.any() else pd.Index([])
             known = found[ids.get_indexer(found) >= 0]
             seen.loc[known] += 1
             number.loc[known] += value << bit
@@ -106,7 +106,8 @@ def find_units(scorer: Scorer, rows: pd.DataFrame, group: pd.Series[Any]) -> pd.
     return pd.Series(names.to_numpy()[number.to_numpy()], ids)
 
 
-def _ids(scorer: Scorer, rows: pd.DataFrame) -> pd.Index[Any]:
+def find_ids(scorer: Scorer, rows: pd.DataFrame) -> pd.Index[Any]:
+    """The ids of a submission that some labelled rows make, in the form the metric gets them."""
     table = scorer.solution(rows)
     truth, _, row_id = align_tables(table, table, list(scorer.competition.submission_key))
     ids: pd.Index[Any] = pd.Index(truth[row_id].unique())

@@ -31,8 +31,8 @@ class Starting:
 
     def as_parent(self) -> dict[str, Any]:
         """What the record of the run that goes on says of it."""
-        told = {"input": START, "run": self.run.name, "plan_key": self.run.data["plan_key"]}
-        return told | {"folds": SAME}  # others were refused
+        # Whoever starts from other folds is refused.
+        return {"input": START, "run": self.run.name, "plan_key": self.run.data["plan_key"], "folds": SAME}
 
     def of(self, experiment: str, seed: int, fold: int | None) -> Stored:
         """The weights of one fit.

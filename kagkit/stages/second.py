@@ -10,6 +10,7 @@ from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean, samples
 from kagkit.foundation.files import file_sha256
+from kagkit.judgement.ruling import Verdict
 from kagkit.packages.submission import package_submission
 from kagkit.runs.events import Event, Noted
 from kagkit.runs.record import Run
@@ -19,10 +20,11 @@ from kagkit.stages.ingestion import Arrival, tell_arrival
 from kagkit.stages.lineup import Lineup, Member, line_up
 from kagkit.stages.lock import FILE, read_lock, verify_lock
 from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import Policy
 
 STEPS = ("ingest", "audit", "safe", "retrain", "decide", "final")
 UNASKED = ("ingest", "audit", "safe")
-POLICIES = {"all": "always", "none": "never"}
+POLICIES: dict[str, Policy] = {"all": "always", "none": "never"}
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ class SecondStage:
             return False
         return bool(frozen.data["oof"]["content_sha256"] == retrained.data["oof"]["content_sha256"])
 
-    def _refuse_others(self, words: dict[str, verdicts.Verdict]) -> None:
+    def _refuse_others(self, words: dict[str, Verdict]) -> None:
         lacking = [each.base for each in self.lineup.models if each.base not in words]
         if lacking:
             hint = "kagkit stage2 --step decide"
@@ -284,14 +286,14 @@ def _kept(written: manifests.Written) -> Iterator[Event]:
         yield Noted(f"{written.experiment}.yaml was edited: it stays as it is")
 
 
-def _policies(lineup: Lineup, retrain: str | None) -> dict[str, str]:
+def _policies(lineup: Lineup, retrain: str | None) -> dict[str, Policy]:
     """What is to become of each model, by its name.
 
     Raises:
         ManifestError: A name is of no model of the final.
     """
-    own = {each.base: str(each.second.retrain) for each in lineup.models}
-    must = {each.base: "always" for each in lineup.models if not each.keeps_weights}
+    own: dict[str, Policy] = {each.base: each.second.retrain for each in lineup.models}
+    must: dict[str, Policy] = {each.base: "always" for each in lineup.models if not each.keeps_weights}
     if retrain in (None, "auto"):
         return own | must
     if retrain in POLICIES:

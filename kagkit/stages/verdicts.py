@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from kagkit.foundation.errors import ManifestError, Problem, did_you_mean
 from kagkit.foundation.files import write_file
 from kagkit.foundation.strictyaml import dump_yaml, read_yaml
+from kagkit.judgement.ruling import Verdict
 from kagkit.runs.record import Run
 from kagkit.workspace.layout import Workspace
+from kagkit.workspace.manifest import Policy
 
 FILE = "stage2.decisions.yaml"
 HEADER = """What becomes of each model in stage 2, by kagkit stage2. Your word wins: change `decision` to
 retrain, keep or mix, and run the step final. `proposed` is kagkit's own; leave it as it is."""
-Verdict = Literal["retrain", "keep", "mix"]
 YOURS = "your word"
 
 
@@ -49,7 +50,7 @@ class Decided:
 
 
 def decide_model(
-    workspace: Workspace, experiment: str, policy: str, frozen: Run | None, retrained: Run | None
+    workspace: Workspace, experiment: str, policy: Policy, frozen: Run | None, retrained: Run | None
 ) -> Decided:
     """Decide on a model by its policy.
 
@@ -76,15 +77,8 @@ def decide_model(
     if policy == "always" and not (frozen.data["oof"] and retrained.data["oof"]):
         why = "retrained, by its policy; without out-of-fold predictions nothing can be compared"
         return Decided(experiment, policy, "retrain", why, None, None, *names)
-    try:
-        from kagkit.judgement.decisions import decide  # type: ignore[import-untyped, unused-ignore]
-    except ModuleNotFoundError:
-        if policy != "always":
-            problem = Problem(
-                experiment, f"policy {policy} weighs evidence", hint="--retrain=all, none or NAMES"
-            )
-            raise ManifestError("this kagkit cannot weigh evidence", [problem]) from None
-        return Decided(experiment, policy, "retrain", "retrained, by its policy", None, None, *names)
+    from kagkit.judgement.decisions import decide
+
     found = decide(workspace, frozen, retrained, policy)
     told = found.as_json()
     facts = (found.decision, found.why, found.question, told["evidence"])

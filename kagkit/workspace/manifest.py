@@ -105,6 +105,9 @@ class SomeFolds:
         return self.all or fold in self.folds
 
 
+Policy = Literal["auto", "cv", "always", "never"]
+
+
 @dataclass(frozen=True)
 class SecondStage:
     """What `kagkit stage2` does with this model once the labels of stage 1's test rows are known.
@@ -118,7 +121,7 @@ class SecondStage:
         priority: Who is retrained first where time is short: the larger.
     """
 
-    retrain: Literal["auto", "cv", "always", "never"] = "auto"
+    retrain: Policy = "auto"
     start: Literal["scratch", "weights"] = "scratch"
     args: dict[str, Any] = field(default_factory=dict)
     folds: SomeFolds = SomeFolds(all=True)
