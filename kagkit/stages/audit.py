@@ -16,7 +16,6 @@ from kagkit.metrics.scoring import Scorer, read_sample, read_submission
 from kagkit.runs.record import find_run, find_submission
 from kagkit.stages.ingestion import Arrival
 from kagkit.workspace.competition import Metric
-from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, read_scores
 from kagkit.workspace.manifest import Making
 

@@ -97,7 +97,9 @@ def _measured(arrival: Arrival, run: Run) -> HeldOut:
 
 def _scored(arrival: Arrival, run: Run) -> tuple[Scored, int]:
     """A run's submission beside the labels of the rows it has not seen, and how many it has."""
-    seen = [key for part, keys in seen_keys(arrival.workspace, run).items() if part != TRAINED for key in keys]
+    seen = [
+        key for part, keys in seen_keys(arrival.workspace, run).items() if part != TRAINED for key in keys
+    ]
     known = arrival.answered.index.isin(seen)
     rows = arrival.answered[~known]
     if rows.empty:

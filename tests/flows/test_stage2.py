@@ -352,7 +352,9 @@ def test_where_the_host_marked_its_rows_each_board_is_scored_by_its_own(ended: P
     edit(ended / "competition.yaml", "labels_for:", "usage: Usage\n    labels_for:")
     labels = dict(line.split(",") for line in lines[1:])
     told = (newest_run(ended, "exp002") / "submission.csv").read_text().splitlines()[1:]
-    right = {line.partition(",")[0]: line.partition(",")[2] == labels[line.partition(",")[0]] for line in told}
+    right = {
+        line.partition(",")[0]: line.partition(",")[2] == labels[line.partition(",")[0]] for line in told
+    }
     means = {}
     for board in ("Public", "Private"):
         hits = [right[name] for name in right if marks[name] == board]
