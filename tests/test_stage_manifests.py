@@ -106,6 +106,13 @@ def test_what_the_present_manifest_says_of_stage_2_counts(workspace: Workspace) 
     assert lineup.models[1].second.retrain == "auto"
 
 
+def test_from_scratch_frozen_folds_alone_have_a_start(workspace: Workspace) -> None:
+    lineup = three(workspace, folds=[1])
+    write_retrained(workspace, lineup, lineup.models[1], lambda member: member.retrained)
+    second = told(workspace, "exp002-s2")
+    assert (second["start"], second["frozen"], second["scratch"]) == ("exp002/1", [0], True)
+
+
 def test_from_scratch_nothing_is_started_from(workspace: Workspace) -> None:
     lineup = three(workspace)
     write_retrained(workspace, lineup, lineup.models[0], lambda member: member.retrained)

@@ -77,8 +77,8 @@ def _measured(arrival: Arrival, run: Run) -> HeldOut:
         scored, seen = _scored(arrival, run)
         scores = prepare_scores(open_scorer(arrival), scored)
     except KagkitError as error:
-        why = "; ".join([error.summary, *(problem.found for problem in error.problems)])
-        return replace(told, why=why)
+        found = (problem.found for problem in error.problems)
+        return replace(told, why="; ".join([error.summary, *found]))
     score = float(scores.score(np.ones((1, len(scores.rows)), dtype=np.int64))[0])
     told = replace(told, score=score, rows=len(scored.unit), seen=seen)
     drawn = draw_cv(scores, name_units(scored.unit))
@@ -90,8 +90,8 @@ def _measured(arrival: Arrival, run: Run) -> HeldOut:
     if run.name not in noise:
         return replace(told, why=refused.get(run.name, "it has no out-of-fold predictions"))
     sign = 1 if arrival.workspace.competition.metric.greater_is_better else -1
-    error = math.hypot(noise[run.name].cv_sd, float(usual.std(ddof=1)))
-    better = sign * (score - run.data["cv"]) / error if error else None
+    spread = math.hypot(noise[run.name].cv_sd, float(usual.std(ddof=1)))
+    better = sign * (score - run.data["cv"]) / spread if spread else None
     return replace(told, cv_ci=noise[run.name].interval, better=better)
 
 
@@ -130,6 +130,6 @@ def tell_unlike(found: Sequence[HeldOut]) -> Iterator[str]:
         if each.better is not None and abs(each.better) > UNLIKE:
             which = "better" if each.better > 0 else "WORSE"
             yield (
-                f"{each.run}: {abs(each.better):.1f} standard errors {which} on the released rows than its CV: "
-                "they are rows of another kind, or the CV or their labels do not tell the truth"
+                f"{each.run}: {abs(each.better):.1f} standard errors {which} on the released rows than "
+                "its CV: they are of another kind, or the CV or their labels do not tell the truth"
             )

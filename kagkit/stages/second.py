@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_me
 from kagkit.foundation.files import file_sha256
 from kagkit.judgement.ruling import Verdict
 from kagkit.packages.submission import package_submission
+from kagkit.runs.drive import TimeOverError
 from kagkit.runs.events import Event, Noted
 from kagkit.runs.record import Run
 from kagkit.stages import ancestry, audit, budget, holdout, manifests, verdicts
@@ -190,14 +191,30 @@ class SecondStage:
                 continue
             left = self._left()
             if each.state == "to do" and left is not None and each.seconds > left:
-                yield Noted(
-                    f"{name}: about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: frozen"
+                why = (
+                    f"takes about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
                 )
-                chosen.discard(name)
-                continue
-            member = by_name[name]
-            yield from _kept(manifests.write_retrained(self.workspace, self.lineup, member, fed))
-            yield from make_run(self.workspace, member.retrained)
+            else:
+                yield from _kept(manifests.write_retrained(self.workspace, self.lineup, by_name[name], fed))
+                try:
+                    yield from make_run(self.workspace, by_name[name].retrained, self._is_over)
+                    continue
+                except TimeOverError as over:
+                    why = (
+                        f"{over.summary}, {over.problems[0].found}: it stays frozen until there is more time"
+                    )
+            chosen.discard(name)
+            self._note_unfit(name, why)
+            yield Noted(f"{name}: {why}")
+
+    def _is_over(self) -> bool:
+        left = self._left()
+        return left is not None and left <= 0
+
+    def _note_unfit(self, name: str, why: str) -> None:
+        """What there was no time for, after all."""
+        told = next(each for each in self.facts["plan"] if each["experiment"] == name)
+        told |= {"state": "no time", "why": why}
 
     def _refuse_unsafe(self) -> None:
         lacking = [
@@ -214,11 +231,15 @@ class SecondStage:
 
     def _decide(self) -> Iterator[Event]:
         decided = []
+        unfit = {each["experiment"]: each["why"] for each in self.facts["plan"] if each["state"] == "no time"}
         for member in self.lineup.models:
             policy = self.policies[member.base]
             frozen = budget.finished_run(self.workspace, member.frozen)
             new = None if policy == "never" else budget.finished_run(self.workspace, member.retrained)
-            decided.append(verdicts.decide_model(self.workspace, member.base, policy, frozen, new))
+            told = verdicts.decide_model(self.workspace, member.base, policy, frozen, new)
+            decided.append(
+                replace(told, why=unfit[member.base]) if member.base in unfit and new is None else told
+            )
         settled = verdicts.settle(self.workspace, self.final, decided)
         self.facts["models"] = [vars(each) for each in settled]
         for each in settled:

@@ -15,6 +15,7 @@ import pytest
 
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.strictyaml import dump_yaml, read_yaml
+from kagkit.stages.second import SecondStage
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, add_scores
 from tests.flows.test_second_stage import oof, release
@@ -275,6 +276,23 @@ def test_what_does_not_fit_the_budget_is_told_and_stays_frozen(retrained: Path) 
     )
     told = kagkit(retrained, "stage2", "--retrain=all", "--step", "decide", "--json").json["models"]
     assert [each["decision"] for each in told] == ["keep", "keep"]
+
+
+def test_training_stops_where_the_time_is_over_and_what_it_was_stays_frozen(
+    ended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(ended)
+    with monkeypatch.context() as patch:
+        patch.setattr(SecondStage, "_is_over", lambda _: (ended / "exp001-s2.yaml").exists())
+        told = kagkit(ended, "stage2", "--retrain=all", "--json").json
+    states = {each["experiment"]: (each["state"], each["why"]) for each in told["plan"]}
+    assert states["exp001"][0] == "no time"
+    assert "the time is over, stopped" in states["exp001"][1]
+    decided = {each["experiment"]: (each["decision"], each["why"]) for each in told["models"]}
+    assert decided["exp002"][0] == "retrain"
+    assert decided["exp001"] == ("keep", states["exp001"][1])
+    assert {each["experiment"] for each in told["final"]["members"]} == {"exp001-s1", "exp002-s2"}
+    assert "exp001-s2/1" in kagkit(ended, "run", "exp001-s2").err
 
 
 @dataclass(frozen=True)
