@@ -192,6 +192,6 @@ def tell_alarms(audited: list[Audited]) -> Iterator[str]:
         for board in each.boards:
             if not board.match:
                 yield (
-                    f"{each.submission}: {board.recomputed:.5f} by our metric, {board.shown:.5f} by the host's "
-                    f"({board.board}): either the metric, the labels or the file are not the host's"
+                    f"{each.submission}: {board.board}: {board.recomputed:.5f} by our metric, "
+                    f"{board.shown:.5f} by the host's: the metric, the labels or the file are not the host's"
                 )

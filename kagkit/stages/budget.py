@@ -133,14 +133,21 @@ def plan_retraining(planned: Sequence[Planned], budget: float | None) -> list[Pl
     for each in planned:
         if each.state == "to do" and left is not None:
             if each.seconds > left:
-                why = (
-                    f"takes about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
-                )
-                told.append(replace(each, state="no time", why=why))
+                told.append(replace(each, state="no time", why=tell_unfit(each.seconds, left)))
                 continue
             left -= each.seconds
         told.append(each)
     return told
+
+
+def tell_unfit(seconds: float, left: float) -> str:
+    """Why there is no time for a model.
+
+    Example:
+        >>> tell_unfit(5400, 61)
+        'takes about 5,400 s, and 61 s are left: it stays frozen'
+    """
+    return f"takes about {seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
 
 
 def seconds_left(budget: float | None, until: datetime | None, spent: float) -> float | None:

@@ -17,7 +17,7 @@ from kagkit.runs.events import Event, Noted
 from kagkit.runs.record import Run
 from kagkit.stages import ancestry, audit, budget, holdout, manifests, verdicts
 from kagkit.stages.driving import make_run
-from kagkit.stages.ingestion import Arrival, tell_arrival
+from kagkit.stages.ingestion import Arrival, describe_drift, tell_arrival
 from kagkit.stages.lineup import Lineup, Member, line_up
 from kagkit.stages.lock import FILE, read_lock, verify_lock
 from kagkit.workspace.layout import Workspace
@@ -121,10 +121,11 @@ class SecondStage:
         yield Noted(f"ingest: {rows}")
         for what in ("relabelled", "vanished", "excluded"):
             if told[what]:
-                yield Noted(f"ingest: {counted(len(told[what]), 'row')} {what}")
-        for drift in told["drift"]:
-            auc = "" if drift["auc"] is None else f", AUC {drift['auc']:.3f}"
-            yield Noted(f"ingest: {' and '.join(drift['parts'])}: {drift['verdict']}{auc}")
+                yield Noted(f"ingest: {counted(len(told[what]), 'row')} {what}: {samples(told[what])}")
+        for what in ("unlabelled", "renamed"):
+            if told[what]:
+                yield Noted(f"ingest: {counted(told[what], 'row')} {what}")
+        yield from (Noted(f"ingest: {line}") for drift in told["drift"] for line in describe_drift(drift))
 
     def _audit(self) -> Iterator[Event]:
         audited = audit.audit_submissions(self.arrival)
