@@ -90,7 +90,8 @@ def tell_arrival(arrival: Arrival) -> dict[str, Any]:
         DataError: The rows cannot be read.
     """
     told = asdict(arrival.report)
-    old, targets = arrival.rows.train.drop(arrival.released.index), arrival.rows.targets
+    train, targets = arrival.rows.train, arrival.rows.targets
+    old = train[train.index.isin(load_part(arrival.workspace, Part("stage1", "train")).frame.index)]
     labels = {
         name: {"old": float(old[name].mean()), "released": float(arrival.released[name].mean())}
         for name in targets

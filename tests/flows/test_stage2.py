@@ -306,7 +306,7 @@ class Judged:
 
     def as_json(self) -> dict[str, Any]:
         """It as plain data."""
-        return {"evidence": self.evidence, "alarms": [], "mislabelled": ["id_041"]}
+        return {"evidence": self.evidence, "alarms": [], "mislabelled": ["id_041"], "remarks": []}
 
 
 def test_a_policy_that_weighs_evidence_asks_the_judge(
