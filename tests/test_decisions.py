@@ -74,7 +74,6 @@ def test_half_the_skill_is_noise_only_where_the_share_of_labels_moved_too() -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"likeness": Likeness(1.5, "")},
         {"gap": replace(NOISY, skills=(0.64, 0.5))},
         {"gap": replace(NOISY, skills=(0.64, 0.3))},
         {"gap": replace(NOISY, skills=None)},
@@ -83,7 +82,7 @@ def test_half_the_skill_is_noise_only_where_the_share_of_labels_moved_too() -> N
         {"gap": None},
     ],
 )
-def test_a_gap_that_likeness_skill_or_chance_explain_is_no_alarm(changes: dict[str, Any]) -> None:
+def test_a_gap_that_skill_or_chance_or_a_repair_explains_is_no_alarm(changes: dict[str, Any]) -> None:
     told = judge_case(case(**{"gap": NOISY} | changes))
     assert (told.decision, kinds(told)) == ("retrain", [])
 

@@ -143,8 +143,8 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
     train, released, likeness = case.evidence["train"], case.evidence["released"], case.likeness.value
     if train is None or released is None or likeness is None or _why_silent(case):
         return
-    gap, no_more_like = case.gap, likeness < MORE_LIKE
-    if gap is not None and _is_noisy(gap, case.shares) and no_more_like:
+    gap = case.gap
+    if gap is not None and _is_noisy(gap, case.shares):
         told = f"{gap.what} {gap.new:.3g} on new rows, {gap.old:.3g} on old ones (gap {gap.errors:.1f} se)"
         text = (
             f"the new labels look noisy: the RETRAINED model reaches {told}. "
@@ -158,7 +158,7 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
         )
         yield Alarm("unlike", text)
     moved = next(filter(_has_moved, case.shares), None)
-    if moved is not None and no_more_like:
+    if moved is not None and likeness < MORE_LIKE:
         yield Alarm("convention", _ask(moved))
 
 
