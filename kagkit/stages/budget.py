@@ -79,6 +79,30 @@ def read_until(text: str, now: datetime) -> datetime:
     return then
 
 
+def read_limits(budget: str | None, until: str | None, now: datetime) -> tuple[float | None, datetime | None]:
+    """What `--budget` and `--until` mean; None where one is not given.
+
+    Raises:
+        ManifestError: Either cannot be read, with what is wrong with both.
+
+    Example:
+        >>> read_limits("90m", None, datetime(2019, 8, 26, tzinfo=UTC))
+        (5400.0, None)
+    """
+    problems, span, moment = [], None, None
+    try:
+        span = None if budget is None else read_span(budget)
+    except ManifestError as error:
+        problems += error.problems
+    try:
+        moment = None if until is None else read_until(until, now)
+    except ManifestError as error:
+        problems += error.problems
+    if problems:
+        raise ManifestError("how long may be trained cannot be told", problems)
+    return span, moment
+
+
 def order_by_priority(members: Sequence[Member], seconds: Mapping[str, float]) -> list[Member]:
     """The models with the highest priority first, the cheaper of two alike, a model after its own inputs."""
     wanted = sorted(members, key=lambda each: (-each.second.priority, seconds.get(each.base, 0.0), each.base))
