@@ -201,12 +201,11 @@ def tell_audited(workspace: Workspace, audited: list[Audited]) -> Iterator[str]:
         yield f"{each.submission}: {again}, {verdict[each.match]}: {each.why}"
     events = read_events(workspace)
     runs = runs_by_ref(events)
-    scored = {
-        line["ref"]: line.get("run") for line in events if line.get("event") == "score" and "ref" in line
-    }
-    strange = [ref for ref, run in scored.items() if run is None and ref not in runs]
+    scores = [line for line in events if line.get("event") == "score" and "ref" in line]
+    strange = {line["ref"] for line in scores if line.get("run") is None and line["ref"] not in runs}
     if strange:
-        yield f"{counted(len(strange), 'scored submission')} of no run here: {samples(sorted(strange))}"
+        told = counted(len(strange), "submission")
+        yield f"{told} of no run here, not scored again: {samples(sorted(strange))}"
 
 
 def tell_alarms(audited: list[Audited]) -> Iterator[str]:
