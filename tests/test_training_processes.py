@@ -28,9 +28,7 @@ def together(action: Callable[[Any], Any], last: Any = loss) -> list[int | None]
 
         def member(rank: int) -> None:
             os.environ.update(WORLD_SIZE="2", RANK=str(rank), LOCAL_RANK=str(rank), GLOO_SOCKET_IFNAME="lo")
-            torch.set_num_threads(
-                1
-            )  # a pool that earlier tests made does not survive a fork
+            torch.set_num_threads(1)  # a pool that earlier tests made does not survive a fork
             # By a file: no port that somebody else may take meanwhile.
             dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
             action(last if rank == 1 else loss)
