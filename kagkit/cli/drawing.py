@@ -11,6 +11,7 @@ import click
 
 from kagkit.foundation.errors import KagkitError, Problem
 
+BOUNDLESS = 10_000  # a file or a pipe has no width; rich would cut to 80 columns
 WHOLE_NAME = 32  # letters of a file's name that fit a narrow terminal beside the other columns
 
 
@@ -63,9 +64,7 @@ def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
         table.add_row(*row)
     console = Console(highlight=False)
     if not console.is_terminal:
-        # A file or a pipe has no width; rich would cut to 80 columns.
-        boundless = Console(highlight=False, width=10_000)
-        console = Console(highlight=False, width=max(80, boundless.measure(table).maximum))
+        console = Console(highlight=False, width=BOUNDLESS)
     console.print(table)
 
 
