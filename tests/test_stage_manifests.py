@@ -92,6 +92,7 @@ def test_a_retrained_model_follows_its_stage2_and_is_fed_by_stage_2(workspace: W
     write_retrained(workspace, lineup, lineup.models[1], lambda member: member.retrained)
     second = told(workspace, "exp002-s2")
     assert (second["stage"], second["start"], second["frozen"]) == (2, "exp002/1", [0])
+    assert "scratch" not in second
     assert (second["args"], second["inputs"]) == ({"shift": 0.1}, {"clf": "exp001-s2"})
     assert second["rows"] == {"exclude": {"run": "exp001-s2", "above": 0.9}}
     assert "stage2" not in second
@@ -103,6 +104,13 @@ def test_what_the_present_manifest_says_of_stage_2_counts(workspace: Workspace) 
     write_retrained(workspace, lineup, lineup.models[1], lambda member: member.retrained)
     assert told(workspace, "exp002-s2")["args"] == {"shift": 0.2}
     assert lineup.models[1].second.retrain == "auto"
+
+
+def test_from_scratch_frozen_folds_alone_have_a_start(workspace: Workspace) -> None:
+    lineup = three(workspace, folds=[1])
+    write_retrained(workspace, lineup, lineup.models[1], lambda member: member.retrained)
+    second = told(workspace, "exp002-s2")
+    assert (second["start"], second["frozen"], second["scratch"]) == ("exp002/1", [0], True)
 
 
 def test_from_scratch_nothing_is_started_from(workspace: Workspace) -> None:

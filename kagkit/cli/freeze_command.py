@@ -20,6 +20,8 @@ kagkit freeze FINAL.yaml                      # lock it and all that feeds it, i
 kagkit freeze FINAL.yaml --rehearse predict   # and predict again with the weights, as a proof
 kagkit freeze FINAL.yaml --rehearse scratch   # and train it all again
 kagkit freeze FINAL.yaml --again              # a newer run takes the place of the frozen one
+kagkit freeze FINAL.yaml --bundle anna/tumours-final            # a zip for the host: weights, code, lock
+kagkit freeze FINAL.yaml --bundle anna/tumours-final --upload   # and uploaded, as a private dataset
 """
 NOT_REPRODUCED = 7
 
@@ -33,12 +35,15 @@ NOT_REPRODUCED = 7
     help="What is made again once all is locked; nothing by default.",
 )
 @click.option("--again", is_flag=True, help="Let a newer run take the place of the one that was frozen.")
-def freeze(final: str, rehearse: Any, again: bool, as_json: bool) -> int:
+@click.option("--bundle", metavar="OWNER/NAME", help="Pack all that predicts, to be this dataset of yours.")
+@click.option("--upload", is_flag=True, help="Upload the bundle as a private dataset.")
+def freeze(final: str, as_json: bool, **options: Any) -> int:
     """Lock the end of stage 1: weights, code, data, folds, predictions and submission, by their digests.
 
     FINAL.yaml is the manifest that is submitted: its latest complete run is locked with every run that feeds
     it. Several finals may stand in one lock. Afterwards kagkit stage2 refuses a frozen model of which one
-    bit is another. Exit code 7 says that a rehearsal gave something else than the record tells.
+    bit is another. Exit code 7 says that a rehearsal gave something else than the record tells. A bundle
+    holds no data: unpacked anywhere, kagkit predict works in it. Nothing is uploaded unless it is asked for.
     """
     from dataclasses import asdict
 
@@ -49,19 +54,25 @@ def freeze(final: str, rehearse: Any, again: bool, as_json: bool) -> int:
     from kagkit.stages.freeze import freeze_final
     from kagkit.workspace.layout import find_workspace
 
+    rehearse, bundle = options["rehearse"], options["bundle"]
+    if options["upload"] and not bundle:
+        raise click.UsageError("--upload goes with --bundle OWNER/NAME")
     start = Path(final)
     workspace = find_workspace(start if start.is_file() else Path.cwd())
-    frozen = freeze_final(workspace, final, again=again)
+    frozen = freeze_final(workspace, final, again=options["again"])
     run = find_run(workspace, frozen.run)
     if not as_json:
         _draw(frozen)
+    runs = list(trace_runs(workspace, run).values())
+    packed = None if bundle is None else _bundle(workspace, frozen, runs, options, as_json)
     rehearsal = None
     if rehearse != "none":
-        rehearsal = _rehearse(workspace, list(trace_runs(workspace, run).values()), rehearse, as_json)
+        rehearsal = _rehearse(workspace, runs, rehearse, as_json)
     points, deadlines = list_points(workspace, frozen, run), tell_deadlines(workspace)
     if as_json:
         facts = {
             "rehearsal": rehearsal,
+            "bundle": packed,
             "checklist": [asdict(each) for each in points],
             "deadlines": deadlines,
         }
@@ -69,6 +80,30 @@ def freeze(final: str, rehearse: Any, again: bool, as_json: bool) -> int:
     else:
         _draw_end(points, deadlines)
     return NOT_REPRODUCED if rehearsal is not None and not rehearsal["kept"] else 0
+
+
+def _bundle(
+    workspace: Workspace, frozen: Frozen, runs: list[Run], options: dict[str, Any], silent: bool
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from kagkit.host.shipping import ship_dataset
+    from kagkit.packages.bundle import pack_bundle
+
+    packed = pack_bundle(workspace, frozen.lock, runs, options["bundle"])
+    told = asdict(packed) | {"uploaded": None}
+    if not silent:
+        size = f"{packed.files} files, {packed.bytes / 1e6:,.1f} MB, sha256 {packed.sha256[:12]}"
+        click.echo(f"bundle: {packed.path}: {size}")
+    if options["upload"]:
+        notes = f"{packed.run}, sha256 {packed.sha256[:12]}"
+        path, host = workspace.root / packed.path, workspace.competition.host
+        shipped = ship_dataset(host, packed.dataset, path, notes, lambda line: click.echo(line, err=True))
+        told["uploaded"] = asdict(shipped)
+        if not silent:
+            what = "a private dataset" if shipped.new else "a new version of the private dataset"
+            click.echo(f"  uploaded: {what} {shipped.dataset}")
+    return told
 
 
 def _rehearse(workspace: Workspace, runs: list[Run], level: Any, silent: bool) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _steps(given: dict[str, Any], every: tuple[str, ...], unasked: tuple[str, ..
 
 
 def _begin(final: str | None, given: dict[str, Any]) -> SecondStage:
-    from kagkit.stages.budget import read_span, read_until
+    from kagkit.stages.budget import read_limits
     from kagkit.stages.second import SecondStage, Wish
     from kagkit.workspace.layout import find_workspace
 
@@ -87,9 +87,7 @@ def _begin(final: str | None, given: dict[str, Any]) -> SecondStage:
             f"--retrain {retrain}: a misplaced file; write it first: kagkit stage2 {retrain} --retrain"
         )
     workspace = find_workspace(Path(final) if final and Path(final).is_file() else Path.cwd())
-    budget = None if given["budget"] is None else read_span(given["budget"])
-    now = datetime.now().astimezone()
-    until = None if given["until"] is None else read_until(given["until"], now)
+    budget, until = read_limits(given["budget"], given["until"], datetime.now().astimezone())
     return SecondStage(workspace, final, Wish(retrain, budget, until))
 
 

@@ -174,12 +174,13 @@ class Door:
 
         Args:
             doing: What is done, in words.
-            method: The method of Kaggle's service for competitions.
+            method: The method of Kaggle's service for competitions; another service's name goes before it.
             body: What it takes.
             read: Makes of the answer what is returned; an answer it stumbles over is none.
         """
         with self._client(doing) as client:
-            answer = client.call(SERVICE, method, _Body(body), _Answer)
+            service, _, name = method.rpartition("/")
+            answer = client.call(service or SERVICE, name, _Body(body), _Answer)
             if not isinstance(answer, dict):
                 raise TypeError(f"the answer is a {type(answer).__name__}")
             return read(answer)

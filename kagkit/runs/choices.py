@@ -62,6 +62,7 @@ class RunOptions:
         gpus: Ids of the GPUs to use; those the machine shows where None.
         inputs: By name, the runs to be fed by in place of those the manifest means now; what feeds it is not
             run then.
+        over: Asked all the while: where it says True, what is done of the tasks stays, and the run stops.
         confirm: Asked before more than ten minutes of retraining, with the seconds; True goes on.
     """
 
@@ -71,3 +72,4 @@ class RunOptions:
     gpus: tuple[str, ...] | None = None
     confirm: Callable[[float], bool] | None = None
     inputs: Mapping[str, str] | None = None
+    over: Callable[[], bool] | None = None

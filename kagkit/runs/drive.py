@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from kagkit.foundation.errors import KagkitError, RunError, counted
+from kagkit.foundation.errors import KagkitError, Problem, RunError, counted
 from kagkit.runs.assembling import AssemblySpec, Part
 from kagkit.runs.bench import Bench, Ended
 from kagkit.runs.choices import Planned, RunOptions
@@ -29,6 +29,10 @@ from kagkit.runs.store import Stored
 from kagkit.runs.views import refresh_lock
 
 ASK_SECONDS = 600
+
+
+class TimeOverError(RunError):
+    """A run was stopped, because its time is over: the same run goes on where it was."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class Drive:
         """Do a level and what follows from each of its tasks; a failure leaves the others' work whole."""
         queue = list(level)
         while queue or self._bench.busy:
+            self._stop_in_time(queue)
             while queue:
                 planned = queue[0]
                 if not self._is_todo(planned):
@@ -137,6 +142,14 @@ class Drive:
                 yield event
         if self._outcome.failed:
             raise self._failure()
+
+    def _stop_in_time(self, queue: list[Planned]) -> None:
+        over = self._options.over
+        lacking = self._bench.busy or any(map(self._is_todo, queue))
+        if over is not None and lacking and over():
+            name, kept = self._planner.experiment.name, counted(len(self._outcome.done), "finished task")
+            hint = f"kagkit run {name} goes on"
+            raise TimeOverError("the time is over", [Problem(name, f"stopped; kept: {kept}", hint=hint)])
 
     def _take(self, ended: Ended) -> tuple[Event, list[Planned]]:
         planned, label = ended.planned, ended.planned.spec.label

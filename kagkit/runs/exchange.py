@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def export_run(workspace: Workspace, run: Run, path: Path, *, weights: bool = Fa
     if table is not None:
         sources[FOLDS] = table
     index = {"kagkit": FORMAT, "run": run.name, "seal": run.data["seal"], "left_out": left_out}
-    _pack(path, sources | {INDEX: json_text(index).encode()})
+    pack_files(path, sources | {INDEX: json_text(index).encode()})
     return Exported(run.name, len(sources) + 1, path.stat().st_size, file_sha256(path), tuple(left_out))
 
 
@@ -130,7 +130,12 @@ def import_run(workspace: Workspace, archive: Path, name: str = "", author: str 
     return take_in(workspace, stem, make)
 
 
-def _pack(path: Path, sources: dict[str, Path | bytes]) -> None:
+def pack_files(path: Path, sources: Mapping[str, Path | bytes]) -> None:
+    """Write a zip of files, or of their bytes, by name: the same ones give the same zip.
+
+    Raises:
+        RunError: It cannot be written.
+    """
     aside = path.with_name(f".{path.name}.tmp")
     with told_when_unwritable(path.name):
         try:

@@ -79,6 +79,30 @@ def read_until(text: str, now: datetime) -> datetime:
     return then
 
 
+def read_limits(budget: str | None, until: str | None, now: datetime) -> tuple[float | None, datetime | None]:
+    """What `--budget` and `--until` mean; None where one is not given.
+
+    Raises:
+        ManifestError: Either cannot be read, with what is wrong with both.
+
+    Example:
+        >>> read_limits("90m", None, datetime(2019, 8, 26, tzinfo=UTC))
+        (5400.0, None)
+    """
+    problems, span, moment = [], None, None
+    try:
+        span = None if budget is None else read_span(budget)
+    except ManifestError as error:
+        problems += error.problems
+    try:
+        moment = None if until is None else read_until(until, now)
+    except ManifestError as error:
+        problems += error.problems
+    if problems:
+        raise ManifestError("how long may be trained cannot be told", problems)
+    return span, moment
+
+
 def order_by_priority(members: Sequence[Member], seconds: Mapping[str, float]) -> list[Member]:
     """The models with the highest priority first, the cheaper of two alike, a model after its own inputs."""
     wanted = sorted(members, key=lambda each: (-each.second.priority, seconds.get(each.base, 0.0), each.base))
@@ -133,14 +157,21 @@ def plan_retraining(planned: Sequence[Planned], budget: float | None) -> list[Pl
     for each in planned:
         if each.state == "to do" and left is not None:
             if each.seconds > left:
-                why = (
-                    f"takes about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
-                )
-                told.append(replace(each, state="no time", why=why))
+                told.append(replace(each, state="no time", why=tell_unfit(each.seconds, left)))
                 continue
             left -= each.seconds
         told.append(each)
     return told
+
+
+def tell_unfit(seconds: float, left: float) -> str:
+    """Why there is no time for a model.
+
+    Example:
+        >>> tell_unfit(5400, 61)
+        'takes about 5,400 s, and 61 s are left: it stays frozen'
+    """
+    return f"takes about {seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
 
 
 def seconds_left(budget: float | None, until: datetime | None, spent: float) -> float | None:

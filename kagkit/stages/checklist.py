@@ -58,7 +58,8 @@ def _points(workspace: Workspace, frozen: Frozen, run: Run) -> Iterator[Point]:
     hint = "git add -A; git commit" if commit else "no git here: the runs keep their own code"
     yield Point("the code is committed", clean, hint)
     yield Point(f"{frozen.lock} is committed and copied", None, f"git add {frozen.lock}; git commit")
-    yield Point("runs/ is copied to another disk", None, "the weights are nowhere else")
+    copy = f"kagkit freeze {frozen.final} --bundle OWNER/NAME --upload keeps what predicts at the host"
+    yield Point("runs/ is copied to another disk", None, f"the weights are nowhere else; {copy}")
 
 
 def tell_deadlines(

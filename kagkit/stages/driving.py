@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from kagkit.foundation.errors import Problem, RunError
 from kagkit.runs.choices import RunOptions
@@ -12,14 +12,22 @@ from kagkit.runs.runner import run_experiment
 from kagkit.workspace.layout import Workspace
 
 
-def make_run(workspace: Workspace, name: str) -> Generator[Event, None, Run]:
+def make_run(
+    workspace: Workspace, name: str, over: Callable[[], bool] | None = None
+) -> Generator[Event, None, Run]:
     """Do what is missing of an experiment and of all that feeds it.
 
+    Args:
+        workspace: The workspace.
+        name: The experiment.
+        over: Whether the time is over: then it stops where it is.
+
     Raises:
+        TimeOverError: It was stopped; what is done of it stays.
         KagkitError: Whatever `run_experiment` could not do.
     """
     made = None
-    for event in run_experiment(workspace, name, RunOptions()):
+    for event in run_experiment(workspace, name, RunOptions(over=over)):
         yield event
         if isinstance(event, RunEnd) and event.run.experiment == name:
             made = event.run

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from kagkit.data.drift import find_drift
+from kagkit.data.drift import Drift, find_drift
 from kagkit.data.ingestion import Ingestion
 from kagkit.data.parts import load_part, open_pair
 from kagkit.data.rows import Part
@@ -16,7 +17,8 @@ from kagkit.data.stages import StageRows, load_stage
 from kagkit.foundation.errors import DataError, Problem
 from kagkit.workspace.layout import Workspace
 
-PAIRS = (("stage1/train", "stage1/test"), ("stage1/train", "stage2/test"), ("stage1/test", "stage2/test"))
+RELEASED, EVEN = "stage1/test", 0.5
+PAIRS = (("stage1/train", RELEASED), ("stage1/train", "stage2/test"), (RELEASED, "stage2/test"))
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,19 @@ class Arrival:
         train = self.rows.train
         return train[train.index.isin(self.tested)]
 
+    @cached_property
+    def answered(self) -> pd.DataFrame:
+        """The same with the rows that nobody should train on: the host had scored them, too."""
+        if not self.report.excluded:
+            return self.released
+        train = load_stage(self.workspace, 2, exclude=False).train
+        return train[train.index.isin(self.tested)]
+
+    @property
+    def boards(self) -> pd.Series[Any] | None:
+        """Which board each of these rows was on; None where the host did not say."""
+        return self.rows.boards
+
     @property
     def growth(self) -> float:
         """How many times the rows of stage 1 stage 2 has to train on."""
@@ -68,21 +83,51 @@ def tell_arrival(arrival: Arrival) -> dict[str, Any]:
 
     Returns:
         The keys of `Ingestion`; `labels`: by numeric target, the mean in old and in released rows; `drift`:
-        for each pair of parts, whether a classifier tells them apart, and the held-out AUC.
+        for each pair of parts `verdict`, whether a classifier tells them apart, `auc`, the held-out AUC, and
+        under `columns` and `targets` those that alone tell them apart, each with `auc` and in words.
 
     Raises:
         DataError: The rows cannot be read.
     """
     told = asdict(arrival.report)
-    old = arrival.rows.train.drop(arrival.released.index)
+    train, targets = arrival.rows.train, arrival.rows.targets
+    old = train[train.index.isin(load_part(arrival.workspace, Part("stage1", "train")).frame.index)]
     labels = {
         name: {"old": float(old[name].mean()), "released": float(arrival.released[name].mean())}
-        for name in arrival.rows.targets
+        for name in targets
         if pd.api.types.is_numeric_dtype(old[name]) and len(old) and len(arrival.released)
     }
     drift = []
     for first, second in PAIRS:
-        found = find_drift(open_pair(arrival.workspace, first, second))
-        auc = None if found.together is None else found.together.auc
-        drift.append({"parts": [first, second], "verdict": found.verdict, "auc": auc})
+        pair = open_pair(arrival.workspace, first, second)
+        if second == RELEASED and len(arrival.answered):
+            pair = replace(pair, frames=(pair.frames[0], arrival.answered), targets=targets)
+        drift.append({"parts": [first, second]} | _tell_drift(find_drift(pair)))
     return told | {"labels": labels, "drift": drift}
+
+
+def _tell_drift(found: Drift) -> dict[str, Any]:
+    auc = None if found.together is None else found.together.auc
+    told = {"columns": found.columns, "targets": found.targets}
+    return {"verdict": found.verdict, "auc": auc} | {
+        name: [
+            {"column": each.column, "auc": each.alone.auc, "told": each.told}
+            for each in listed
+            if each.alone.low > EVEN
+        ]
+        for name, listed in told.items()
+    }
+
+
+def describe_drift(told: dict[str, Any]) -> Iterator[str]:
+    """What tells two parts apart, in words: the verdict with the column that tells most, then each target.
+
+    Args:
+        told: One of the entries of `drift` of `tell_arrival`.
+    """
+    parts = " and ".join(told["parts"])
+    auc = "" if told["auc"] is None else f", AUC {told['auc']:.3f}"
+    most = "".join(f"; {each['column']}: {each['told']}" for each in told["columns"][:1])
+    yield f"{parts}: {told['verdict']}{auc}{most}"
+    for each in told["targets"]:
+        yield f"{parts}: labels of another kind: {each['column']}, AUC {each['auc']:.3f}: {each['told']}"

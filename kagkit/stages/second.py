@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +12,12 @@ from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_me
 from kagkit.foundation.files import file_sha256
 from kagkit.judgement.ruling import Verdict
 from kagkit.packages.submission import package_submission
+from kagkit.runs.drive import TimeOverError
 from kagkit.runs.events import Event, Noted
 from kagkit.runs.record import Run
-from kagkit.stages import ancestry, audit, budget, manifests, verdicts
+from kagkit.stages import ancestry, audit, budget, holdout, manifests, verdicts
 from kagkit.stages.driving import make_run
-from kagkit.stages.ingestion import Arrival, tell_arrival
+from kagkit.stages.ingestion import Arrival, describe_drift, tell_arrival
 from kagkit.stages.lineup import Lineup, Member, line_up
 from kagkit.stages.lock import FILE, read_lock, verify_lock
 from kagkit.workspace.layout import Workspace
@@ -67,7 +68,8 @@ class SecondStage:
         self.lineup: Lineup = line_up(workspace.root, verify_lock(workspace, lock, self.final).values())
         self.arrival = Arrival(workspace)
         self.policies = _policies(self.lineup, wish.retrain)
-        self.facts: dict[str, Any] = {"plan": [], "models": [], "final": None, "safe": None, "audit": []}
+        self.facts: dict[str, Any] = {"plan": [], "models": [], "final": None, "safe": None}
+        self.facts |= {"audit": [], "held_out": []}
 
     def take(self, step: str) -> Iterator[Event]:
         """Go through one of `STEPS`.
@@ -119,10 +121,11 @@ class SecondStage:
         yield Noted(f"ingest: {rows}")
         for what in ("relabelled", "vanished", "excluded"):
             if told[what]:
-                yield Noted(f"ingest: {counted(len(told[what]), 'row')} {what}")
-        for drift in told["drift"]:
-            auc = "" if drift["auc"] is None else f", AUC {drift['auc']:.3f}"
-            yield Noted(f"ingest: {' and '.join(drift['parts'])}: {drift['verdict']}{auc}")
+                yield Noted(f"ingest: {counted(len(told[what]), 'row')} {what}: {samples(told[what])}")
+        for what in ("unlabelled", "renamed"):
+            if told[what]:
+                yield Noted(f"ingest: {counted(told[what], 'row')} {what}")
+        yield from (Noted(f"ingest: {line}") for drift in told["drift"] for line in describe_drift(drift))
 
     def _audit(self) -> Iterator[Event]:
         audited = audit.audit_submissions(self.arrival)
@@ -135,7 +138,11 @@ class SecondStage:
             )
             verdict = {True: "as the host had it", False: "NOT as the host had it", None: "not comparable"}
             yield Noted(f"audit: {each.submission}: {again}, {verdict[each.match]}: {each.why}")
-        yield from (Noted(f"ALARM: {alarm}") for alarm in audit.tell_alarms(audited))
+        held_out = holdout.hold_out(self.arrival, [member.run for member in self.lineup.members])
+        self.facts["held_out"] = [asdict(each) for each in held_out]
+        yield from (Noted(f"audit: {line}") for line in holdout.tell_held_out(held_out))
+        alarms = (*audit.tell_alarms(audited), *holdout.tell_unlike(held_out))
+        yield from (Noted(f"ALARM: {alarm}") for alarm in alarms)
 
     def _safe(self) -> Iterator[Event]:
         """Predict by frozen weights and package that, before anything is trained."""
@@ -147,21 +154,15 @@ class SecondStage:
         for member in self.lineup.members:
             if member.keeps_weights and not (unkept and member.fed_by):
                 yield from _kept(manifests.write_frozen(self.workspace, self.lineup, member))
-        runs = {}
         for member in self.lineup.models:
             if member.keeps_weights and not (unkept and member.fed_by):
-                runs[member.base] = yield from make_run(self.workspace, member.frozen)
-        told = {name: self._released_score(run) for name, run in runs.items()}
+                yield from make_run(self.workspace, member.frozen)
         safe: dict[str, Any] = {"run": None, "submission": None, "sha256": None, "cv": None}
         if not unkept:
             run = yield from make_run(self.workspace, self.lineup.final.frozen)
             safe |= self._packaged(run)
             yield Noted(f"safe: {safe['submission']}, by frozen weights alone; it can be submitted now")
-        self.facts["safe"] = safe | {"released": told}
-
-    def _released_score(self, run: Run) -> float | None:
-        making = self.workspace.experiment(run.experiment).manifest.variants
-        return audit.score_released(self.arrival, run, next(iter(making.values())))
+        self.facts["safe"] = safe
 
     def _packaged(self, run: Run) -> dict[str, Any]:
         package = package_submission(self.workspace, run)
@@ -191,14 +192,30 @@ class SecondStage:
                 continue
             left = self._left()
             if each.state == "to do" and left is not None and each.seconds > left:
-                yield Noted(
-                    f"{name}: about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: frozen"
+                why = (
+                    f"takes about {each.seconds:,.0f} s, and {max(left, 0):,.0f} s are left: it stays frozen"
                 )
-                chosen.discard(name)
-                continue
-            member = by_name[name]
-            yield from _kept(manifests.write_retrained(self.workspace, self.lineup, member, fed))
-            yield from make_run(self.workspace, member.retrained)
+            else:
+                yield from _kept(manifests.write_retrained(self.workspace, self.lineup, by_name[name], fed))
+                try:
+                    yield from make_run(self.workspace, by_name[name].retrained, self._is_over)
+                    continue
+                except TimeOverError as over:
+                    why = (
+                        f"{over.summary}, {over.problems[0].found}: it stays frozen until there is more time"
+                    )
+            chosen.discard(name)
+            self._note_unfit(name, why)
+            yield Noted(f"{name}: {why}")
+
+    def _is_over(self) -> bool:
+        left = self._left()
+        return left is not None and left <= 0
+
+    def _note_unfit(self, name: str, why: str) -> None:
+        """What there was no time for, after all."""
+        told = next(each for each in self.facts["plan"] if each["experiment"] == name)
+        told |= {"state": "no time", "why": why}
 
     def _refuse_unsafe(self) -> None:
         lacking = [
@@ -215,11 +232,15 @@ class SecondStage:
 
     def _decide(self) -> Iterator[Event]:
         decided = []
+        unfit = {each["experiment"]: each["why"] for each in self.facts["plan"] if each["state"] == "no time"}
         for member in self.lineup.models:
             policy = self.policies[member.base]
             frozen = budget.finished_run(self.workspace, member.frozen)
             new = None if policy == "never" else budget.finished_run(self.workspace, member.retrained)
-            decided.append(verdicts.decide_model(self.workspace, member.base, policy, frozen, new))
+            told = verdicts.decide_model(self.workspace, member.base, policy, frozen, new)
+            decided.append(
+                replace(told, why=unfit[member.base]) if member.base in unfit and new is None else told
+            )
         settled = verdicts.settle(self.workspace, self.final, decided)
         self.facts["models"] = [vars(each) for each in settled]
         for each in settled:

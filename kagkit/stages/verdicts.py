@@ -35,6 +35,7 @@ class Decided:
         new_run: The retrained model's; None where there is none.
         alarms: What speaks against plain retraining, each with its `kind` and `text`.
         mislabelled: Keys of new rows whose label looks wrong, the worst first.
+        remarks: How like the new rows are to stage 2's test, or why no alarm was looked for.
     """
 
     experiment: str
@@ -47,6 +48,7 @@ class Decided:
     new_run: str | None
     alarms: Sequence[dict[str, Any]] = ()
     mislabelled: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
 
 def decide_model(
@@ -82,7 +84,7 @@ def decide_model(
     found = decide(workspace, frozen, retrained, policy)
     told = found.as_json()
     facts = (found.decision, found.why, found.question, told["evidence"])
-    return Decided(experiment, policy, *facts, *names, told["alarms"], told["mislabelled"])
+    return Decided(experiment, policy, *facts, *names, told["alarms"], told["mislabelled"], told["remarks"])
 
 
 def settle(workspace: Workspace, final: str, decided: list[Decided]) -> list[Decided]:

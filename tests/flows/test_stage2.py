@@ -15,6 +15,7 @@ import pytest
 
 from kagkit.foundation.files import file_sha256
 from kagkit.foundation.strictyaml import dump_yaml, read_yaml
+from kagkit.stages.second import SecondStage
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, add_scores
 from tests.flows.test_second_stage import oof, release
@@ -187,7 +188,11 @@ def test_the_safe_file_is_made_of_frozen_weights_before_anything_is_trained(ende
         assert record(ended, f"{name}-s1")["weights"] == record(ended, name)["weights"]
     before = oof(ended, "exp001")
     assert oof(ended, "exp001-s1").loc[before.index].equals(before)
-    assert told["safe"]["released"]["exp001"] > 0.5
+    held_out = {each["run"]: each for each in told["held_out"]}
+    assert list(held_out) == ["exp001/1", "exp002/1", "FINAL/1"]
+    low, high = held_out["exp001/1"]["ci"]
+    assert low <= held_out["exp001/1"]["score"] == 1 <= high
+    assert (held_out["exp001/1"]["rows"], held_out["exp001/1"]["cv"]) == (20, record(ended, "exp001")["cv"])
 
 
 def test_everything_retrained_comes_to_a_final_whose_every_weight_is_told(retrained: Path) -> None:
@@ -273,6 +278,23 @@ def test_what_does_not_fit_the_budget_is_told_and_stays_frozen(retrained: Path) 
     assert [each["decision"] for each in told] == ["keep", "keep"]
 
 
+def test_training_stops_where_the_time_is_over_and_what_it_was_stays_frozen(
+    ended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(ended)
+    with monkeypatch.context() as patch:
+        patch.setattr(SecondStage, "_is_over", lambda _: (ended / "exp001-s2.yaml").exists())
+        told = kagkit(ended, "stage2", "--retrain=all", "--json").json
+    states = {each["experiment"]: (each["state"], each["why"]) for each in told["plan"]}
+    assert states["exp001"][0] == "no time"
+    assert "the time is over, stopped" in states["exp001"][1]
+    decided = {each["experiment"]: (each["decision"], each["why"]) for each in told["models"]}
+    assert decided["exp002"][0] == "retrain"
+    assert decided["exp001"] == ("keep", states["exp001"][1])
+    assert {each["experiment"] for each in told["final"]["members"]} == {"exp001-s1", "exp002-s2"}
+    assert "exp001-s2/1" in kagkit(ended, "run", "exp001-s2").err
+
+
 @dataclass(frozen=True)
 class Judged:
     """What a judge of decisions says."""
@@ -284,7 +306,7 @@ class Judged:
 
     def as_json(self) -> dict[str, Any]:
         """It as plain data."""
-        return {"evidence": self.evidence, "alarms": [], "mislabelled": ["id_041"]}
+        return {"evidence": self.evidence, "alarms": [], "mislabelled": ["id_041"], "remarks": []}
 
 
 def test_a_policy_that_weighs_evidence_asks_the_judge(
@@ -334,6 +356,34 @@ def test_the_audit_holds_our_metric_against_the_hosts(ended: Path) -> None:
     told = kagkit(ended, "stage2", "--step", "audit", "--json").json["audit"]
     assert [(each["submission"], each["match"]) for each in told] == [("exp001/1", True), ("exp002/1", False)]
     assert "ALARM: exp002/1" in kagkit(ended, "stage2", "--step", "audit").err
+
+
+def test_where_the_host_marked_its_rows_each_board_is_scored_by_its_own(ended: Path) -> None:
+    from kagkit.host.grading import cut_score
+
+    begin(ended)
+    path = ended / "data/train2.csv"
+    lines = path.read_text().splitlines()
+    marks = {line.partition(",")[0]: "Public" if row % 3 else "Private" for row, line in enumerate(lines[1:])}
+    marked = [f"{line},{marks[line.partition(',')[0]]}" for line in lines[1:]]
+    path.write_text("\n".join([f"{lines[0]},Usage", *marked]) + "\n")
+    edit(ended / "competition.yaml", "labels_for:", "usage: Usage\n    labels_for:")
+    labels = dict(line.split(",") for line in lines[1:])
+    told = (newest_run(ended, "exp002") / "submission.csv").read_text().splitlines()[1:]
+    right = {
+        line.partition(",")[0]: line.partition(",")[2] == labels[line.partition(",")[0]] for line in told
+    }
+    means = {}
+    for board in ("Public", "Private"):
+        hits = [right[name] for name in right if marks[name] == board]
+        means[board.lower()] = float(cut_score(sum(hits) / len(hits)))
+    add_scores(Workspace(ended), "exp002/1", Scores(**means))
+    add_scores(Workspace(ended), "exp001/1", Scores(public=1.0, private=0.9999))
+    one, two = kagkit(ended, "stage2", "--step", "audit", "--json").json["audit"]
+    assert (two["match"], [each["board"] for each in two["boards"]]) == (True, ["public", "private"])
+    assert [each["match"] for each in one["boards"]] == [True, False]
+    path.write_text(path.read_text().replace("Private", "private?"))
+    assert "Public, Private, Ignored" in kagkit(ended, "stage2", "--step", "audit", code=3).err
 
 
 KEPT_NOWHERE = '''"""Guess the mean, and keep no weights."""
