@@ -36,7 +36,7 @@ class Rows:
     count: int
     shift: float = 0.0  # of three columns, in standard deviations
     turned: float = 0.0  # how far the label follows another rule: 0 to 1
-    steep: float = 1.6  # how sharply the label follows its rule
+    steep: float = 1.6  # how sharply the label follows its rule; how bright spots are
     moved: float = 0.0  # of the threshold that makes a label
     noise: float = 0.0  # share of labels that are flipped
     size: int = 1  # rows a group has; they share an effect of their own
@@ -69,7 +69,7 @@ def table(chance: np.random.Generator, rows: Rows) -> Part:
 def images(chance: np.random.Generator, rows: Rows) -> Part:
     """Grey images, some with a spot; `shift` is another device, `moved` lets readers miss faint spots."""
     label = (chance.random(rows.count) < 0.5).astype(float)
-    strength = chance.uniform(0.7, 2.5, rows.count)
+    strength = chance.uniform(0.7, 2.5, rows.count) * rows.steep / 1.6
     places = chance.uniform(3, EDGE - 3, (rows.count, 2, 1))
     steps = np.arange(EDGE)
     down, across = (np.exp(-((steps - places[:, axis]) ** 2) / 3) for axis in (0, 1))
@@ -128,6 +128,7 @@ WORLDS = {
     "covariate shift": _world({}, {}, shift=0.8),
     "20 % noise in old labels": _world({}, {}, old_noise=0.2),
     "10 % noise in new labels": _world({"noise": 0.1}, {}),
+    "25 % noise in new labels": _world({"noise": 0.25}, {}),
     "35 % noise in new labels": _world({"noise": 0.35}, {}),
     "decoy": _world(DECOY, {}),
     "convention of new labels": _asked({"moved": -2.2}),
@@ -141,4 +142,5 @@ WORLDS = {
     "mild drift": _world({}, {}, shift=0.3, turned=0.3),
     "images: another device": _images({"shift": 0.4}, {"shift": 0.4}),
     "images: tired readers": _images({"moved": 1.5, "noise": 0.15}, {}, answer=False),
+    "images: fainter spots": _images({"steep": 0.9}, {"steep": 0.9}),
 }

@@ -65,14 +65,21 @@ def test_noisy_new_labels_are_hedged_and_named() -> None:
     assert "the RETRAINED model reaches AUC 0.59 on new rows, 0.82 on old ones (gap 5.3 se)" in told.why
 
 
+def test_half_the_skill_is_noise_only_where_the_share_of_labels_moved_too() -> None:
+    half, moved = replace(NOISY, skills=(0.64, 0.32)), (replace(MOVED[0], z=2.1),)
+    assert kinds(judge_case(case(gap=half))) == []
+    assert kinds(judge_case(case(gap=half, shares=moved))) == ["noisy"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"likeness": Likeness(1.5, "")},
         {"gap": replace(NOISY, skills=(0.64, 0.5))},
+        {"gap": replace(NOISY, skills=(0.64, 0.3))},
         {"gap": replace(NOISY, skills=None)},
         {"gap": replace(NOISY, errors=2.9)},
-        {"gap": replace(NOISY, repaired=3.1)},
+        {"gap": replace(NOISY, repaired=1.1)},
         {"gap": None},
     ],
 )

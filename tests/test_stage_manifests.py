@@ -92,6 +92,7 @@ def test_a_retrained_model_follows_its_stage2_and_is_fed_by_stage_2(workspace: W
     write_retrained(workspace, lineup, lineup.models[1], lambda member: member.retrained)
     second = told(workspace, "exp002-s2")
     assert (second["stage"], second["start"], second["frozen"]) == (2, "exp002/1", [0])
+    assert "scratch" not in second
     assert (second["args"], second["inputs"]) == ({"shift": 0.1}, {"clf": "exp001-s2"})
     assert second["rows"] == {"exclude": {"run": "exp001-s2", "above": 0.9}}
     assert "stage2" not in second

@@ -17,6 +17,7 @@ from kagkit.data.tables import read_table
 from kagkit.foundation.errors import DataError, Problem, counted, samples
 
 ID_MAP = ("stage1", "stage2")
+BOARDS = {"Public": "public", "Private": "private", "Ignored": ""}
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,35 @@ def read_excluded(path: Path) -> list[str]:
     """The ids of a list, one a line; empty lines and those after `#` say nothing."""
     lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     return [line for line in lines if line]
+
+
+def read_boards(released: pd.DataFrame, usage: str, renamed: Mapping[str, str]) -> pd.Series[Any]:
+    """Which board each released row was on, by its id of stage 1: `public` or `private`, empty for neither.
+
+    Args:
+        released: Stage 2's training table by the ids of stage 2.
+        usage: The column with the host's marks, as in Kaggle's solutions: Public, Private or Ignored. An
+            old training row has none.
+        renamed: Ids of stage 1 by those of stage 2, where they changed.
+
+    Raises:
+        DataError: There is no such column, or it holds other marks.
+
+    Example:
+        >>> table = pd.DataFrame({"Usage": ["Private", "Public"]}, index=pd.Index(["x1", "b"], name="id"))
+        >>> read_boards(table, "Usage", {"x1": "a"}).to_dict()
+        {'a': 'private', 'b': 'public'}
+    """
+    place, hint = f"stage2/train: {usage}", "stages: {2: {usage: …}} names the column with the host's marks"
+    if usage not in released:
+        raise DataError("nobody says which rows were public", [Problem(place, "no such column", hint=hint)])
+    marks = released[usage].dropna().astype("str").str.strip().str.capitalize()
+    marks = marks[marks != ""]
+    strange = sorted(set(marks) - set(BOARDS))
+    if strange:
+        problem = Problem(place, samples(strange), ", ".join(BOARDS), hint)
+        raise DataError("the host's marks cannot be read", [problem])
+    return marks.map(BOARDS).set_axis(_stage1_ids(marks.index, renamed))
 
 
 def _stage1_ids(keys: pd.Index[Any], renamed: Mapping[str, str]) -> pd.Index[Any]:

@@ -24,18 +24,18 @@ def begin_next_stage(root: Path, terms: Terms, register: Register) -> str:
     current = register.events.stage
     following = terms.stages.get(str(int(current) + 1))
     if following is not None and following.labels is not None and not register.events.closed:
-        text = labels_of(root / terms.stages[current].solution)
+        text = labels_of(root / terms.stages[current].solution, marked=following.usage)
         write_file(root / RELEASED / following.labels, text)
     return register.release()
 
 
-def labels_of(solution: Path) -> str:
-    """A solution as participants get it: without the marks."""
+def labels_of(solution: Path, *, marked: bool = False) -> str:
+    """A solution as participants get it: without the marks, unless they are given out, too."""
     with solution.open(encoding="utf-8-sig", newline="") as stream:
         lines = [line for line in csv.reader(stream) if line]
     mark = [name.strip() for name in lines[0]].index(USAGE)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(
-        [cell for place, cell in enumerate(line) if place != mark] for line in lines
+        [cell for place, cell in enumerate(line) if marked or place != mark] for line in lines
     )
     return text.getvalue()

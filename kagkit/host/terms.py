@@ -61,6 +61,7 @@ class HostStage:
         solution: The hidden truth: key and target columns, and `Usage` with Public, Private or Ignored.
         sample_submission: The example among the files; it must have the solution's ids.
         labels: The name under which the labels of the stage before are given to participants.
+        usage: Whether these come with `Usage`: which rows were public is no secret then.
         deadline: When submissions begin to be late, ISO 8601 with a zone.
     """
 
@@ -68,6 +69,7 @@ class HostStage:
     solution: str
     sample_submission: str | None = None
     labels: str | None = None
+    usage: bool = False
     deadline: str | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +17,8 @@ Verdict = Literal["retrain", "keep", "mix"]
 
 FEWEST_NEW = 50
 # The constants of the rule that was measured: docs/deciding.md.
-NOISY, NOISY_SKILL, REPAIRED = 3.0, 0.75, 3.0
+NOISY, REPAIRED = 3.0, 1.0
+LITTLE_SKILL, LESS_SKILL, MOVED_TOO = 0.4, 0.75, 2.0
 UNLIKE, MORE_LIKE, FELL = 0.9, 1.3, 0.5
 MOVED, SAME_RANKING, SAME_SHARE = 4.0, 1.0, (0.75, 1.33)
 
@@ -143,7 +144,7 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
     if train is None or released is None or likeness is None or _why_silent(case):
         return
     gap, no_more_like = case.gap, likeness < MORE_LIKE
-    if gap is not None and _is_noisy(gap) and no_more_like:
+    if gap is not None and _is_noisy(gap, case.shares) and no_more_like:
         told = f"{gap.what} {gap.new:.3g} on new rows, {gap.old:.3g} on old ones (gap {gap.errors:.1f} se)"
         text = (
             f"the new labels look noisy: the RETRAINED model reaches {told}. "
@@ -161,10 +162,15 @@ def _raise_alarms(case: Case) -> Iterator[Alarm]:
         yield Alarm("convention", _ask(moved))
 
 
-def _is_noisy(gap: Gap) -> bool:
-    """Whether new rows are told worse than chance explains, beside a guess, and retraining did not help."""
-    fell = gap.skills is not None and gap.skills[1] < NOISY_SKILL * gap.skills[0]
-    return fell and gap.errors > NOISY and gap.repaired < REPAIRED
+def _is_noisy(gap: Gap, shares: Sequence[Share]) -> bool:
+    """Whether new rows are told worse than chance explains, beside a guess, and retraining did not help.
+
+    Rows that are harder to tell keep more of the skill than labels that are wrong, and the labels' share.
+    """
+    if gap.skills is None or gap.errors <= NOISY or gap.repaired >= REPAIRED:
+        return False
+    moved = any(share.z > MOVED_TOO for share in shares)
+    return gap.skills[1] < (LESS_SKILL if moved else LITTLE_SKILL) * gap.skills[0]
 
 
 def _has_moved(share: Share) -> bool:

@@ -181,7 +181,7 @@ class Planner:
             facts["save.dtype"] = self.experiment.manifest.save.dtype
         given = {part: prepared[part] for part in (*parts, *self._added) if part in prepared}
         more = {"row_sets": row_sets, "prepared": given, "processes": processes}
-        if self.start is not None:
+        if self.start is not None and not self.experiment.manifest.scratch:
             stored = self.start.of(self.experiment.name, seed, fold)
             facts["start"], more["start"] = stored.record.content, stored.folder.name
         if self.experiment.recipe.asks_score:

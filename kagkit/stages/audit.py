@@ -5,23 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from kagkit.data.predictions import Predictions
 from kagkit.foundation.errors import KagkitError
 from kagkit.metrics import PER_ROW
 from kagkit.metrics.perrow import average
 from kagkit.metrics.scoring import Scorer, read_sample, read_submission
-from kagkit.runs.record import Run, find_run, find_submission
+from kagkit.runs.record import find_run, find_submission
 from kagkit.stages.ingestion import Arrival
 from kagkit.workspace.competition import Metric
-from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import Scores, read_scores
 from kagkit.workspace.manifest import Making
 
-SHOWN = 1e-5  # hosts show five decimals
+SHOWN = 1e-5  # hosts cut or round to five decimals
 SHARE = 0.005  # hosts tell the public share in whole per cent
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A score that the host had shown, beside the one that the released labels make of the same rows.
+
+    Attributes:
+        board: `public`, `private`, or `both`: the mean of the two, each by its share of the rows.
+        shown: The host's.
+        recomputed: Ours.
+        rows: How many rows it is on.
+        match: Whether they are the same, as far as the host showed it.
+    """
+
+    board: str
+    shown: float
+    recomputed: float
+    rows: int
+    match: bool
 
 
 @dataclass(frozen=True)
@@ -32,11 +50,13 @@ class Audited:
         submission: The run, `exp001/3`, with a variant's name behind.
         public: What the host's public board showed.
         private: What the private one showed.
-        lb: What of these `recomputed` can be held against; None where nothing can.
-        recomputed: The score on every released row; None where it cannot be told.
+        lb: What of these `recomputed` can be held against, the public one first; None where nothing can.
+        recomputed: The score on the rows of `lb`, on every released row where that is None; None where it
+            cannot be told.
         rows: How many rows that is on.
-        match: Whether the two are the same, as far as the host showed them; None where nobody can say.
+        match: Whether everything that could be compared is the same; None where nothing could be.
         why: What was compared, or why nothing was.
+        boards: Every comparison.
     """
 
     submission: str
@@ -47,89 +67,116 @@ class Audited:
     rows: int
     match: bool | None
     why: str
+    boards: tuple[Compared, ...] = ()
 
 
 def audit_submissions(arrival: Arrival) -> list[Audited]:
     """Every stage-1 submission that the host has scored, with its score by the released labels.
 
-    A host that shows a part of the rows publicly does not say which: a score of all rows is held against
-    both boards together, where the metric is a mean over rows, and against neither alone.
+    Where the host told which rows were public (`usage`), each board is scored by its own rows. Where it did
+    not, a score of all rows is held against both boards together, if the metric is a mean over rows, and
+    against neither alone.
 
     Raises:
         DataError: The ledger or the rows cannot be read.
     """
-    workspace = arrival.workspace
-    released, tested = len(arrival.released), len(arrival.tested)
+    _ = arrival.answered  # rows that cannot be read are no fault of a submission
     audited = []
-    for name, scores in sorted(read_scores(workspace).items()):
+    for name, scores in sorted(read_scores(arrival.workspace).items()):
         reference, _, variant = name.partition(":")
         try:
-            run = find_run(workspace, reference)
+            run = find_run(arrival.workspace, reference)
             if run.data["stage"] != 1:
                 continue
             file = run.folder / find_submission(run, variant).file
-            recomputed, rows = _score(arrival, file)
+            audited.append(_audit(arrival, name, scores, file))
         except KagkitError as error:
             why = "; ".join([error.summary, *(problem.found for problem in error.problems)])
             audited.append(Audited(name, scores.public, scores.private, None, None, 0, None, why))
-            continue
-        lb, slack, why = _shown(workspace, scores, released, tested)
-        match = None if lb is None else abs(recomputed - lb) <= slack
-        audited.append(Audited(name, scores.public, scores.private, lb, recomputed, rows, match, why))
     return audited
 
 
-def score_released(arrival: Arrival, run: Run, making: Making) -> float | None:
-    """The score of a run's out-of-fold predictions on the released rows; None where it has none of them.
-
-    Raises:
-        KagkitError: They cannot be scored.
-    """
-    if not run.data["oof"]:
-        return None
-    predicted = Predictions.open(run.folder / run.data["oof"]["file"])
-    rows = arrival.released[arrival.released.index.isin(predicted.keys)]
-    if rows.empty:
-        return None
-    scorer = _scorer(arrival, making, run.data["stage"])
-    return scorer.score(scorer.solution(rows), scorer.make(predicted, rows))
+def _audit(arrival: Arrival, name: str, scores: Scores, file: Path) -> Audited:
+    host = (name, scores.public, scores.private)
+    boards, why = _compare(arrival, scores, file)
+    if not boards:
+        rows = arrival.answered
+        return Audited(*host, None, _score(arrival, file, rows), len(rows), None, why)
+    first, match = boards[0], all(each.match for each in boards)
+    return Audited(*host, first.shown, first.recomputed, first.rows, match, why, boards)
 
 
-def _scorer(arrival: Arrival, making: Making, stage: int) -> Scorer:
-    workspace, rows = arrival.workspace, arrival.rows
-    sample = read_sample(workspace.root, workspace.competition, stage)
-    return Scorer(workspace.root, workspace.competition, making, sample, rows.targets, rows.train)
-
-
-def _score(arrival: Arrival, file: Path) -> tuple[float, int]:
-    """The score of the lines of a submission whose rows have labels now."""
-    scorer = _scorer(arrival, Making(), 1)
-    key = list(scorer.competition.submission_key)
-    solution, table = scorer.solution(arrival.released), read_submission(file, tuple(key))
-    known = pd.MultiIndex.from_frame(solution[key])
-    asked = table[pd.MultiIndex.from_frame(table[key]).isin(known)]
-    return scorer.score(solution, asked.reset_index(drop=True)), len(solution)
-
-
-def _shown(
-    workspace: Workspace, scores: Scores, released: int, tested: int
-) -> tuple[float | None, float, str]:
-    """What of a host's scores all released rows can be held against, how far it may be off, and why."""
-    share = workspace.competition.stages["1"].public_share
-    if released < tested:
-        return None, 0.0, f"only {released:,} of {tested:,} rows have labels"
+def _compare(arrival: Arrival, scores: Scores, file: Path) -> tuple[tuple[Compared, ...], str]:
+    """What can be held against the host, and by what right; or nothing, and why."""
+    workspace, released, tested = arrival.workspace, arrival.answered, len(arrival.tested)
+    told = {"public": scores.public, "private": scores.private}
+    shown = {board: score for board, score in told.items() if score is not None}
+    stages = workspace.competition.stages
+    if arrival.boards is not None:
+        lacking = len(arrival.tested.difference(arrival.boards.index))
+        if lacking:
+            return (), f"{lacking:,} of {tested:,} rows have no mark in the column {stages['2'].usage}"
+        found = [
+            _held(arrival, file, board, score, arrival.boards.index[arrival.boards == board])
+            for board, score in shown.items()
+        ]
+        return tuple(found), f"{' and '.join(shown)}, each on the rows that the host marked so"
+    if len(released) < tested:
+        return (), f"only {len(released):,} of {tested:,} rows have labels"
+    share = stages["1"].public_share
     if share == 1 and scores.public is not None:
-        return scores.public, SHOWN, "public, which was on all rows"
+        found = [_held(arrival, file, "public", scores.public, released.index)]
+        return tuple(found), "public, which was on all rows"
     if share is None:
-        return None, 0.0, "public_share is not told: competition.yaml, stages: {1: {public_share: …}}"
+        return (), "public_share is not told: competition.yaml, stages: {1: {public_share: …}}"
     if scores.public is None or scores.private is None:
-        return None, 0.0, f"public was on {share:.0%} of these rows, and nobody knows which"
+        board = next(iter(shown), "public")
+        return (), f"{board} was on {_part(board, share):.0%} of these rows, and nobody knows which"
     if not _is_mean(workspace.competition.metric):
-        return None, 0.0, "no mean over rows: public and private do not add up to a score of all"
+        return (), "no mean over rows: public and private do not add up to a score of all"
     seen = round(share * tested)
     both = (seen * scores.public + (tested - seen) * scores.private) / tested
     slack = SHOWN + SHARE * abs(scores.public - scores.private)
-    return both, slack, "public and private together, each by its share of the rows"
+    held = _held(arrival, file, "both", both, released.index, slack)
+    return (held,), "public and private together, each by its share of the rows"
+
+
+def _part(board: str, share: float) -> float:
+    return share if board == "public" else 1 - share
+
+
+def _held(
+    arrival: Arrival, file: Path, board: str, shown: float, keys: pd.Index[Any], slack: float = SHOWN
+) -> Compared:
+    rows = arrival.answered.loc[arrival.answered.index.intersection(keys)]
+    score = _score(arrival, file, rows)
+    return Compared(board, shown, score, len(rows), abs(score - shown) <= slack * (1 + 1e-6))
+
+
+def open_scorer(arrival: Arrival) -> Scorer:
+    """Scores submissions of stage 1 by the labels that are known now."""
+    workspace, rows = arrival.workspace, arrival.rows
+    sample = read_sample(workspace.root, workspace.competition, 1)
+    return Scorer(workspace.root, workspace.competition, Making(), sample, rows.targets, rows.train)
+
+
+def answer_of(scorer: Scorer, file: Path, solution: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a submission whose ids a solution has.
+
+    Raises:
+        SubmissionError: It cannot be read.
+    """
+    key = list(scorer.competition.submission_key)
+    table = read_submission(file, tuple(key))
+    known = pd.MultiIndex.from_frame(solution[key])
+    asked = table[pd.MultiIndex.from_frame(table[key]).isin(known)]
+    return asked.reset_index(drop=True)
+
+
+def _score(arrival: Arrival, file: Path, rows: pd.DataFrame) -> float:
+    scorer = open_scorer(arrival)
+    solution = scorer.solution(rows)
+    return scorer.score(solution, answer_of(scorer, file, solution))
 
 
 def _is_mean(metric: Metric) -> bool:
@@ -142,8 +189,9 @@ def _is_mean(metric: Metric) -> bool:
 def tell_alarms(audited: list[Audited]) -> Iterator[str]:
     """What of an audit must not be passed over."""
     for each in audited:
-        if each.match is False:
-            yield (
-                f"{each.submission}: {each.recomputed:.5f} by our metric, {each.lb:.5f} by the host's: "
-                "either the metric or the labels are not the host's"
-            )
+        for board in each.boards:
+            if not board.match:
+                yield (
+                    f"{each.submission}: {board.recomputed:.5f} by our metric, {board.shown:.5f} by the host's "
+                    f"({board.board}): either the metric, the labels or the file are not the host's"
+                )

@@ -57,6 +57,19 @@ class Arrival:
         train = self.rows.train
         return train[train.index.isin(self.tested)]
 
+    @cached_property
+    def answered(self) -> pd.DataFrame:
+        """The same with the rows that nobody should train on: the host had scored them, too."""
+        if not self.report.excluded:
+            return self.released
+        train = load_stage(self.workspace, 2, exclude=False).train
+        return train[train.index.isin(self.tested)]
+
+    @property
+    def boards(self) -> pd.Series[Any] | None:
+        """Which board each of these rows was on; None where the host did not say."""
+        return self.rows.boards
+
     @property
     def growth(self) -> float:
         """How many times the rows of stage 1 stage 2 has to train on."""

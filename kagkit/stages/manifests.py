@@ -17,7 +17,7 @@ MARK = "# written by kagkit stage2, "
 EDIT = "; edit it as you like: then it is yours, and stays as it is"
 DIGITS = 12
 # Keys that a manifest of stage 2 does not take over from stage 1's.
-LEFT_OUT = ("parent", "note", "search", "stage", "start", "frozen", "stage2")
+LEFT_OUT = ("parent", "note", "search", "stage", "start", "frozen", "scratch", "stage2")
 
 Named = Callable[[Member], str]
 
@@ -65,6 +65,8 @@ def write_retrained(workspace: Workspace, lineup: Lineup, member: Member, fed: N
         told["start"] = member.run.name
     if frozen:
         told["frozen"] = frozen
+    if frozen and second.start == "scratch":
+        told["scratch"] = True
     if second.args:
         told["args"] = dict(told.get("args") or {}) | second.args
     return _write(workspace, member.retrained, member, told, f"{member.run.name}, trained on both stages")

@@ -14,7 +14,7 @@ from kagkit.judgement.ruling import Verdict
 from kagkit.packages.submission import package_submission
 from kagkit.runs.events import Event, Noted
 from kagkit.runs.record import Run
-from kagkit.stages import ancestry, audit, budget, manifests, verdicts
+from kagkit.stages import ancestry, audit, budget, holdout, manifests, verdicts
 from kagkit.stages.driving import make_run
 from kagkit.stages.ingestion import Arrival, tell_arrival
 from kagkit.stages.lineup import Lineup, Member, line_up
@@ -67,7 +67,8 @@ class SecondStage:
         self.lineup: Lineup = line_up(workspace.root, verify_lock(workspace, lock, self.final).values())
         self.arrival = Arrival(workspace)
         self.policies = _policies(self.lineup, wish.retrain)
-        self.facts: dict[str, Any] = {"plan": [], "models": [], "final": None, "safe": None, "audit": []}
+        self.facts: dict[str, Any] = {"plan": [], "models": [], "final": None, "safe": None}
+        self.facts |= {"audit": [], "held_out": []}
 
     def take(self, step: str) -> Iterator[Event]:
         """Go through one of `STEPS`.
@@ -135,7 +136,11 @@ class SecondStage:
             )
             verdict = {True: "as the host had it", False: "NOT as the host had it", None: "not comparable"}
             yield Noted(f"audit: {each.submission}: {again}, {verdict[each.match]}: {each.why}")
-        yield from (Noted(f"ALARM: {alarm}") for alarm in audit.tell_alarms(audited))
+        held_out = holdout.hold_out(self.arrival, [member.run for member in self.lineup.members])
+        self.facts["held_out"] = [asdict(each) for each in held_out]
+        yield from (Noted(f"audit: {line}") for line in holdout.tell_held_out(held_out))
+        alarms = (*audit.tell_alarms(audited), *holdout.tell_unlike(held_out))
+        yield from (Noted(f"ALARM: {alarm}") for alarm in alarms)
 
     def _safe(self) -> Iterator[Event]:
         """Predict by frozen weights and package that, before anything is trained."""
@@ -147,21 +152,15 @@ class SecondStage:
         for member in self.lineup.members:
             if member.keeps_weights and not (unkept and member.fed_by):
                 yield from _kept(manifests.write_frozen(self.workspace, self.lineup, member))
-        runs = {}
         for member in self.lineup.models:
             if member.keeps_weights and not (unkept and member.fed_by):
-                runs[member.base] = yield from make_run(self.workspace, member.frozen)
-        told = {name: self._released_score(run) for name, run in runs.items()}
+                yield from make_run(self.workspace, member.frozen)
         safe: dict[str, Any] = {"run": None, "submission": None, "sha256": None, "cv": None}
         if not unkept:
             run = yield from make_run(self.workspace, self.lineup.final.frozen)
             safe |= self._packaged(run)
             yield Noted(f"safe: {safe['submission']}, by frozen weights alone; it can be submitted now")
-        self.facts["safe"] = safe | {"released": told}
-
-    def _released_score(self, run: Run) -> float | None:
-        making = self.workspace.experiment(run.experiment).manifest.variants
-        return audit.score_released(self.arrival, run, next(iter(making.values())))
+        self.facts["safe"] = safe
 
     def _packaged(self, run: Run) -> dict[str, Any]:
         package = package_submission(self.workspace, run)

@@ -222,6 +222,9 @@ def _stage_problems(
     elif manifest.frozen != SomeFolds():
         hint = "name the run that has the weights, such as start: exp001/3"
         yield Problem(where("frozen"), "frozen, and no start", hint=hint)
+    if manifest.scratch and manifest.frozen == SomeFolds():
+        hint = "leave both out, or say which folds keep the weights of start: frozen: [0, 1]"
+        yield Problem(where("scratch"), "scratch, and nothing is frozen", hint=hint)
 
 
 def _extra_problems(manifest: Manifest, where: Where) -> Iterator[Problem]:

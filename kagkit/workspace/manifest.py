@@ -156,6 +156,7 @@ class Manifest:
         stage: 1, or 2: trained on both stages' rows, for the second test.
         start: The run of stage 1 it goes on from: `exp001/3`. Its weights are `task.start`, fold by fold.
         frozen: The folds that are not trained but keep the weights of `start`: `all`, or a list.
+        scratch: Whether the other folds are trained from nothing: `start` is there for the frozen ones alone.
         parent: The experiment it was made from, as `kagkit new` notes it; it changes nothing.
         note: A line for people; it changes nothing.
         args: Arguments of the recipe's functions, or placeholders of `command`.
@@ -188,6 +189,7 @@ class Manifest:
     stage: Literal[1, 2] = 1
     start: str = ""
     frozen: SomeFolds = SomeFolds()
+    scratch: bool = False
     parent: str = ""
     note: str = ""
     args: dict[str, Any] = field(default_factory=dict)

@@ -29,6 +29,8 @@ class Stage:
         labels_for: Stage 2: whose labels were released, `stage1-test`.
         id_map: Stage 2: a CSV with the columns `stage1` and `stage2`, where the host renamed rows.
         exclude: Stage 2: a file with the ids, one a line, of rows that nobody should train on.
+        usage: Stage 2: the column of its training table that says which board each row of stage 1's test was
+            on, `Public` or `Private`, where the host released it: scores are proved by it, nothing learns it.
         new_rows: Stage 2: `spread` deals the new rows into the folds; `train_only` only trains on them.
     """
 
@@ -41,6 +43,7 @@ class Stage:
     labels_for: Literal["stage1-test"] | None = None
     id_map: str | None = None
     exclude: str | None = None
+    usage: str | None = None
     new_rows: Literal["spread", "train_only"] = "spread"
 
     @property
@@ -73,7 +76,7 @@ def stage_problems(
     for path in stage.files:
         yield from path_problems(root, path, where(f"{here}.files"), must_exist=must_exist, folder=True)
     if number == "1":
-        for key in ("labels_for", "id_map", "exclude"):
+        for key in ("labels_for", "id_map", "exclude", "usage"):
             if getattr(stage, key) is not None:
                 yield Problem(where(f"{here}.{key}"), f"{key} in stage 1", hint="it belongs to stage 2")
     if stage.public_share is not None and not 0 < stage.public_share <= 1:

@@ -104,6 +104,22 @@ def test_one_fold_is_retrained_from_its_own_weights_and_the_others_stay(toy: Pat
         assert told["verdict"] == "identical"
 
 
+def test_beside_frozen_folds_a_fold_may_begin_from_nothing(toy: Path) -> None:
+    release(toy)
+    write_manifest(toy, "plain", stage=2)
+    write_manifest(toy, "some", stage=2, start="exp001/1", frozen=[1, 2, 3, 4], scratch=True)
+    kagkit(toy, "run", "plain")
+    tasks = kagkit(toy, "run", "some", "--json").json["tasks"]
+    assert tasks["done"] == 8  # two predictions of each frozen fold; fold 0 is the plain run's
+    plain, some = (record(toy, name)["weights"] for name in ("plain", "some"))
+    assert [mine["sha256"] == its["sha256"] for mine, its in zip(some, plain, strict=True)] == [True] + [
+        False
+    ] * 4
+    assert kagkit(toy, "reproduce", "some", "--level", "scratch", "--json").json["verdict"] == "identical"
+    write_manifest(toy, "none", stage=2, start="exp001/1", scratch=True)
+    assert "nothing is frozen" in kagkit(toy, "check", "none.yaml", code=2).err
+
+
 def test_weights_that_changed_since_they_were_frozen_are_refused(toy: Path) -> None:
     release(toy)
     write_manifest(toy, "frozen", stage=2, start="exp001/1", frozen="all")

@@ -187,7 +187,11 @@ def test_the_safe_file_is_made_of_frozen_weights_before_anything_is_trained(ende
         assert record(ended, f"{name}-s1")["weights"] == record(ended, name)["weights"]
     before = oof(ended, "exp001")
     assert oof(ended, "exp001-s1").loc[before.index].equals(before)
-    assert told["safe"]["released"]["exp001"] > 0.5
+    held_out = {each["run"]: each for each in told["held_out"]}
+    assert list(held_out) == ["exp001/1", "exp002/1", "FINAL/1"]
+    low, high = held_out["exp001/1"]["ci"]
+    assert low <= held_out["exp001/1"]["score"] == 1 <= high
+    assert (held_out["exp001/1"]["rows"], held_out["exp001/1"]["cv"]) == (20, record(ended, "exp001")["cv"])
 
 
 def test_everything_retrained_comes_to_a_final_whose_every_weight_is_told(retrained: Path) -> None:
@@ -334,6 +338,34 @@ def test_the_audit_holds_our_metric_against_the_hosts(ended: Path) -> None:
     told = kagkit(ended, "stage2", "--step", "audit", "--json").json["audit"]
     assert [(each["submission"], each["match"]) for each in told] == [("exp001/1", True), ("exp002/1", False)]
     assert "ALARM: exp002/1" in kagkit(ended, "stage2", "--step", "audit").err
+
+
+def test_where_the_host_marked_its_rows_each_board_is_scored_by_its_own(ended: Path) -> None:
+    from kagkit.host.grading import cut_score
+
+    begin(ended)
+    path = ended / "data/train2.csv"
+    lines = path.read_text().splitlines()
+    marks = {line.partition(",")[0]: "Public" if row % 3 else "Private" for row, line in enumerate(lines[1:])}
+    marked = [f"{line},{marks[line.partition(',')[0]]}" for line in lines[1:]]
+    path.write_text("\n".join([f"{lines[0]},Usage", *marked]) + "\n")
+    edit(ended / "competition.yaml", "labels_for:", "usage: Usage\n    labels_for:")
+    labels = dict(line.split(",") for line in lines[1:])
+    told = (newest_run(ended, "exp002") / "submission.csv").read_text().splitlines()[1:]
+    right = {
+        line.partition(",")[0]: line.partition(",")[2] == labels[line.partition(",")[0]] for line in told
+    }
+    means = {}
+    for board in ("Public", "Private"):
+        hits = [right[name] for name in right if marks[name] == board]
+        means[board.lower()] = float(cut_score(sum(hits) / len(hits)))
+    add_scores(Workspace(ended), "exp002/1", Scores(**means))
+    add_scores(Workspace(ended), "exp001/1", Scores(public=1.0, private=0.9999))
+    one, two = kagkit(ended, "stage2", "--step", "audit", "--json").json["audit"]
+    assert (two["match"], [each["board"] for each in two["boards"]]) == (True, ["public", "private"])
+    assert [each["match"] for each in one["boards"]] == [True, False]
+    path.write_text(path.read_text().replace("Private", "private?"))
+    assert "Public, Private, Ignored" in kagkit(ended, "stage2", "--step", "audit", code=3).err
 
 
 KEPT_NOWHERE = '''"""Guess the mean, and keep no weights."""
