@@ -148,7 +148,7 @@ def test_a_blend_runs_all_that_feeds_it_and_the_gate_empties_masks(tmp_path: Pat
     root = copy_example("pneumothorax", tmp_path)
     edit(root / "unet.yaml", "epochs: 14", "batch: 60, epochs: 1")
     edit(root / "classifier.yaml", "epochs: 20", "batch: 60, epochs: 1")
-    edit(root / "competition.yaml", "n: 4", "n: 2")
+    edit(root / "competition.yaml", "n: 3", "n: 2")
     done = subprocess.run([KAGKIT, "run", "blend"], cwd=root, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     gate, blend = (next((root / "runs" / name).glob("*/record.json")) for name in ("gate", "blend"))

@@ -145,17 +145,22 @@ def to_dicom(image):
 
 
 def read_masks(images, mirrored=0):
-    """The cells that readers wrote down by image, mostly what is there: a cell for each mask, or -1."""
+    """The masks that readers drew, by image: mostly what is there."""
     borrowed = next(image.masks for image in images if image.masks)
-    cells = {}
+    read = {}
     for image in sorted(images, key=lambda image: image.name):
         masks, random = image.masks, stream("pneumothorax", "reader", image.name)
         if random.random() < MISLABELLED:
             masks = [] if masks else borrowed[:1]
         if random.random() < mirrored:
             masks = [mask[:, ::-1] for mask in masks]
-        cells[image.name] = [encode(mask, "relative") for mask in masks] or ["-1"]
-    return cells
+        read[image.name] = masks
+    return read
+
+
+def to_cells(masks):
+    """A cell for each mask, or -1."""
+    return [encode(mask, "relative") for mask in masks] or ["-1"]
 
 
 def write_images(folder, files):
@@ -173,13 +178,17 @@ def write_sample(path, names):
     write_lines(path, "ImageId,EncodedPixels", [f"{name},-1" for name in sorted(names)])
 
 
-def write_solution(path, images, share):
-    """The hidden masks, one line an image, with the rows that the public board shows: only a host has it."""
-    lines = []
-    for name, image in sorted(images.items()):
-        truth = np.any([np.zeros((SIDE, SIDE), bool), *image.masks], axis=0)
-        (draw,) = draws([name], "pneumothorax", "public")
-        lines.append(f"{name},{encode(truth, 'relative')},{'Public' if draw < share else 'Private'}")
+def mark_boards(names, share):
+    """Which rows are behind the public board, as Kaggle's solutions say it."""
+    chances = draws(list(names), "pneumothorax", "public")
+    return {name: "Public" if chance < share else "Private" for name, chance in zip(names, chances, strict=True)}
+
+
+def write_solution(path, masks, share):
+    """What submissions are scored by, one line an image: only a host has it."""
+    marks, nothing = mark_boards(sorted(masks), share), np.zeros((SIDE, SIDE), bool)
+    joined = {name: encode(np.any([nothing, *masks[name]], axis=0), "relative") for name in marks}
+    lines = [f"{name},{joined[name]},{mark}" for name, mark in marks.items()]
     write_lines(path, "ImageId,EncodedPixels,Usage", lines)
     path.chmod(0o600)
 
@@ -189,7 +198,7 @@ def write_first(folder, train, test):
     for split, images in (("train", train), ("test", test)):
         write_images(folder / f"dicom-images-{split}", [to_dicom(image) for image in images])
     # As SIIM wrote it: a space after the comma, also in the header.
-    lines = [f"{name}, {cell}" for name, cells in read_masks(train).items() for cell in cells]
+    lines = [f"{name}, {cell}" for name, masks in read_masks(train).items() for cell in to_cells(masks)]
     write_lines(folder / "train-rle.csv", "ImageId, EncodedPixels", lines)
     write_sample(folder / "sample_submission.csv", [image.name for image in test])
 
@@ -198,12 +207,13 @@ def write_second(folder, train, test, second):
     """What stage 2 brings: flat files, new ids for old images too, and the masks of stage 1's test."""
     files = [(f"{name}.dcm", to_dicom(image)[1]) for name, image in second.items()]
     write_images(folder / "stage_2_images", files)
-    told = read_masks(train) | read_masks(test, MIRRORED)
-    withdrawn = {image.name for image in train[:WITHDRAWN]}
-    kept = {name: cells for name, cells in told.items() if name not in withdrawn}
-    lines = [f"{new_id(name)},{cell}" for name, cells in kept.items() for cell in cells]
-    write_lines(folder / "stage_2_train.csv", "ImageId,EncodedPixels", sorted(lines, key=lambda line: line[:12]))
-    write_lines(folder / "stage_2_ids.csv", "stage1,stage2", [f"{name},{new_id(name)}" for name in kept])
+    withdrawn, released = {image.name for image in train[:WITHDRAWN]}, read_masks(test, MIRRORED)
+    marks = mark_boards(sorted(released), PUBLIC["1"])
+    told = {name: masks for name, masks in (read_masks(train) | released).items() if name not in withdrawn}
+    ids = dict(sorted((new_id(name), name) for name in told))
+    lines = [f"{new},{cell},{marks.get(old, '')}" for new, old in ids.items() for cell in to_cells(told[old])]
+    write_lines(folder / "stage_2_train.csv", "ImageId,EncodedPixels,Usage", lines)
+    write_lines(folder / "stage_2_ids.csv", "stage1,stage2", [f"{old},{new}" for new, old in ids.items()])
     write_sample(folder / "stage_2_sample_submission.csv", second)
 
 
@@ -227,7 +237,10 @@ def write_terms(folder):
         "participants": {"participant": {"key_sha256": digest_key(key)}},
     }
     write_file(folder / "host.yaml", dump_yaml(terms))
-    print(f"host.yaml: participant participant, key {key}")
+    secret = folder / "participant.env"
+    write_file(secret, f"export KAGGLE_API_TOKEN={key}\n")
+    secret.chmod(0o600)
+    print("host.yaml; participant.env: the key of its only participant")
 
 
 def main():
@@ -240,11 +253,13 @@ def main():
 
     train, test = draw_images("train", TRAIN_IMAGES), draw_images("test", TEST_IMAGES, SCANNER)
     write_first(first, train, test)
-    write_solution(folder / "solution.csv", {image.name: image for image in test}, PUBLIC["1"])
+    # Stage 1 is scored by what its readers drew, stage 2 by what is there.
+    write_solution(folder / "solution.csv", read_masks(test, MIRRORED), PUBLIC["1"])
     if asked.stage2 or asked.host:
         second = {new_id(image.name): image for image in draw_images("second", SECOND_IMAGES, SCANNER)}
         write_second(later, train, test, second)
-        write_solution(folder / "stage_2_solution.csv", second, PUBLIC["2"])
+        truth = {name: image.masks for name, image in second.items()}
+        write_solution(folder / "stage_2_solution.csv", truth, PUBLIC["2"])
     if asked.host:
         write_terms(folder)
 

@@ -32,8 +32,9 @@ def load_rows(part, data):
     table = data.train if part.split == "train" else data.test
     lines = pd.read_csv(table, skipinitialspace=True, dtype="str")
     images = pd.Index(lines["ImageId"].unique(), name="ImageId")
-    rows = pd.DataFrame(index=images)
-    if str(part) != "stage2/train":  # of its images, stage 1 has told everything but the masks
+    if str(part) == "stage2/train":  # the rest is known from stage 1
+        rows = lines.groupby("ImageId")[["Usage"]].first().loc[images]
+    else:
         files = find_images(data.files)
         rows = pd.DataFrame([read_tags(files[image]) for image in images], index=images)
         rows["PatientAge"] = rows["PatientAge"].str.rstrip("Y").astype(int)
