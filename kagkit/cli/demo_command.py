@@ -19,7 +19,9 @@ kagkit demo --keep story   # the host in story/host, the workspace in story/pneu
 
 
 @command("demo", EXAMPLES)
-@click.option("--keep", metavar="DIR", type=click.Path(path_type=Path), help="A new folder to play in; it stays.")
+@click.option(
+    "--keep", metavar="DIR", type=click.Path(path_type=Path), help="A new folder to play in; it stays."
+)
 def demo(keep: Path | None, as_json: bool) -> None:
     """Play a competition of two stages, each command as you would type it.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -205,7 +204,7 @@ class Stage:
             stderr=output,
             text=True,
             start_new_session=True,
-            preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 (no other thread is at work)
+            preexec_fn=partial(die_with, os.getpid()),
         )
         try:
             yield process
