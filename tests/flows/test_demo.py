@@ -12,7 +12,8 @@ import pytest
 from kagkit.cli.demo_command import _tell
 from kagkit.foundation.errors import ManifestError
 from kagkit.foundation.strictyaml import read_yaml
-from kagkit.stages.story import ACTS, Act, Played, Stage
+from kagkit.stages.story import ACTS, OPENING, SERVING, Act, Played, Stage
+from tests.floors import ROOT
 from tests.patience import PATIENCE, wait_for
 from tests.terminal import record
 
@@ -66,6 +67,13 @@ def test_the_demo_proves_the_metric_and_decides_on_each_model(played: tuple[Path
     assert (ingested["old"], ingested["released"], len(ingested["vanished"])) == (158, 160, 2)
     assert not ingested["relabelled"]
     assert ingested["renamed"] == 318
+
+
+def test_the_page_of_the_demo_shows_what_is_typed() -> None:
+    page = (ROOT / "docs/demo.md").read_text(encoding="utf-8")
+    typed = [line.removeprefix("$ ") for line in page.splitlines() if line.startswith("$ ")]
+    told = [line for line in typed if not line.startswith(("export ", ". "))]
+    assert told == [OPENING.command, f"{SERVING.command} &", *(act.command for act in ACTS)]
 
 
 def test_the_demo_is_not_played_in_a_folder_that_is_in_use(tmp_path: Path) -> None:
