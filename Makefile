@@ -15,8 +15,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: $(VENV)/base.stamp ## set up, then play a whole competition on real data in .demo/digits
-	@PATH="$(CURDIR)/$(BIN):$$PATH" experiments/digits/demo.sh .demo/digits
+demo: $(VENV)/base.stamp clean-demo ## set up, then play a whole competition of two stages in .demo
+	@$(BIN)/kagkit demo --keep .demo
 
 test: $(VENV)/dev.stamp ## run the tests, two at a time
 	@$(BIN)/python -m pytest -n 2 -m "not pages"
