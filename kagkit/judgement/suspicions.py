@@ -1,0 +1,281 @@
+"""Hold what is submitted against what others say of the same rows, and tell what honest change cannot make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import exp, log
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import poisson
+
+from kagkit.judgement.answers import Answers, Numbers, find_distances, find_excess, move_masks
+
+Level = Literal["ok", "warn", "stop"]
+
+# The constants of the checks that were measured: docs/blind.md, benchmarks/blind.py.
+SAME = 1e-6
+SURE = 4.5  # standard errors; 3 rang for one honest shift in six
+UNLIKE = 1.5  # times as far as in stage 1
+RARE = 1e-5  # a probability
+STALE = {"numbers": 0.05, "words": 0.05, "masks": 0.02}
+LEAST = 0.01  # of a standard deviation, or of a mask: distances below it count as it
+FEWEST_GROUPS, FEWEST_MEMBERS = 8, 3
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """One line of a blind check.
+
+    Attributes:
+        check: The check's name.
+        level: `ok`; `warn` where people should look, as honest change does this too; `stop` where it does not.
+        text: What was found, what was expected, what to do.
+    """
+
+    check: str
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """What several say of the same rows: those to be predicted now, or others that were predicted before.
+
+    Attributes:
+        file: What is submitted of them, or was.
+        groups: (n,) which rows belong together.
+        members: What each seed and fold says of them, in the order of `file.ids`; none where it is not known.
+        anchor: What one frozen model says of them, likewise.
+    """
+
+    file: Answers
+    groups: NDArray[np.int64]
+    members: tuple[Answers, ...] = ()
+    anchor: Answers | None = None
+
+    @cached_property
+    def spread(self) -> NDArray[np.float64]:
+        """(n,) how far the members are from each other, by row; 1 where they are not known."""
+        if len(self.members) < FEWEST_MEMBERS:
+            return np.ones(len(self.groups))
+        scale = self.members[0].scale
+        pairs = zip(self.members, (*self.members[1:], self.members[0]), strict=True)
+        return np.mean([find_distances(one, other, scale) for one, other in pairs], axis=0) + LEAST
+
+    def by_group(self, values: Numbers) -> Numbers:
+        """The means of rows' values by group."""
+        _, codes = np.unique(self.groups, return_inverse=True)
+        means: Numbers = np.bincount(codes, values) / np.bincount(codes)
+        return means
+
+
+def compare_means(now: Numbers, then: Numbers) -> float:
+    """How many standard errors the mean of some groups is above that of others.
+
+    Example:
+        >>> round(compare_means(np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 3.0])), 2)
+        2.45
+    """
+    if min(len(now), len(then)) < 2:
+        return 0.0
+    error = (now.var(ddof=1) / len(now) + then.var(ddof=1) / len(then)) ** 0.5
+    gap = float(now.mean() - then.mean())
+    return gap / error if error > 0 else (0.0 if abs(gap) < LEAST else float(np.sign(gap)) * 99.0)
+
+
+def hold_against_members(now: Side, then: Side) -> Iterator[Suspicion]:
+    """Whether the file is made of its members, and each of them is as unlike the others as it was before.
+
+    Args:
+        now: The rows to be predicted.
+        then: Rows that the frozen models predicted before, and the file that came of it.
+    """
+    if now.members:
+        yield _inside(now, then)
+    if len(now.members) >= FEWEST_MEMBERS and len(then.members) == len(now.members):
+        yield _as_unlike(now, then)
+        yield _as_weighed(now, then)
+
+
+def _inside(now: Side, then: Side) -> Suspicion:
+    """Rows that lie outside of what all members say, where hardly any did before."""
+    scale = now.members[0].scale
+    before = find_excess(then.file, then.members, scale) if then.members else np.zeros(1)
+    limit = float(before.max(initial=0.0)) + SAME
+    outside = find_excess(now.file, now.members, scale) > limit
+    groups, of = len(np.unique(now.groups[outside])), len(np.unique(now.groups))
+    expected = of / (len(np.unique(then.groups)) + 1)
+    told = f"{int(outside.sum()):,} of {len(outside):,} rows lie outside of all that its members say of them"
+    if poisson.sf(groups - 1, expected) < RARE:
+        rows = ", ".join(map(str, now.file.ids[outside][:5]))
+        todo = "make the file of the run's predictions again: kagkit package"
+        return Suspicion("inside", "stop", f"{told}: {rows}; no mean of them does; {todo}")
+    return Suspicion("inside", "ok", told)
+
+
+def _as_unlike(now: Side, then: Side) -> Suspicion:
+    moved, errors = _shifts(now, then, _to_others)
+    worst = int(np.argmax(np.abs(moved)))
+    told = f"member {worst + 1} of {len(moved)} is {exp(moved[worst]):.2f} times as far from the others as before"
+    if abs(moved[worst]) > max(log(UNLIKE), SURE * errors[worst]):
+        hint = "look at its weights and at what it is given"
+        return Suspicion("member", "stop", f"{told}, against all of them; {hint}")
+    return Suspicion("member", "ok", f"{told}, against all of them")
+
+
+def _as_weighed(now: Side, then: Side) -> Suspicion:
+    moved, errors = _shifts(now, then, _to_file)
+    worst = int(np.argmax(np.abs(moved)))
+    told = (
+        f"the file is {exp(moved[worst]):.2f} times as far from member {worst + 1} of {len(moved)} as before"
+    )
+    if abs(moved[worst]) > max(log(UNLIKE), SURE * errors[worst]):
+        return Suspicion(
+            "weights", "stop", f"{told}, against all of them; is every one in it as it should be?"
+        )
+    return Suspicion("weights", "ok", f"{told}, against all of them")
+
+
+def _shifts(now: Side, then: Side, measure: Any) -> tuple[Numbers, Numbers]:
+    """How each member's mean log distance moved against the median of all, and the standard errors."""
+    means, errors = [], []
+    for side in (now, then):
+        logs = np.stack([np.log(each + LEAST) for each in measure(side)])
+        logs = logs - np.median(logs, axis=0)  # what moves all of them alike is no sign of one
+        by_group = np.stack([side.by_group(row) for row in logs])
+        means.append(by_group.mean(axis=1))
+        errors.append(by_group.std(axis=1, ddof=1) / by_group.shape[1] ** 0.5)
+    return means[0] - means[1], np.hypot(errors[0], errors[1])
+
+
+def _to_others(side: Side) -> list[Numbers]:
+    scale = side.members[0].scale
+    return [
+        np.mean([find_distances(one, other, scale) for other in side.members if other is not one], axis=0)
+        for one in side.members
+    ]
+
+
+def _to_file(side: Side) -> list[Numbers]:
+    scale = side.members[0].scale
+    return [find_distances(side.file, member, scale) for member in side.members]
+
+
+def hold_against_anchor(now: Side, then: Side) -> Iterator[Suspicion]:
+    """Whether the file is as far from one frozen model as it was before, and no mask fits it better moved."""
+    if now.anchor is None or then.anchor is None:
+        return
+    scale = now.anchor.scale
+    far = [
+        side.by_group(np.log(find_distances(side.file, side.anchor, scale) + LEAST) - np.log(side.spread))
+        for side in (now, then)
+        if side.anchor is not None
+    ]
+    z, times = compare_means(*far), exp(float(far[0].mean() - far[1].mean()))
+    told = f"the file is {times:.2f} times as far from the frozen model as before ({z:+.1f} standard errors)"
+    if abs(z) > SURE:
+        hint = "are ids, rows, classes and preparation those that the frozen model is given?"
+        yield Suspicion("anchor", "stop", f"{told}; {hint}")
+    else:
+        yield Suspicion("anchor", "ok", told)
+    if now.file.kind == "masks":
+        yield _unmoved(now, now.anchor)
+
+
+def _unmoved(now: Side, anchor: Answers) -> Suspicion:
+    """Whether masks moved by one pixel would fit the frozen model's better than they do."""
+    here = find_distances(now.file, anchor, anchor.scale)
+    both = (now.file.pixels > 0) & (anchor.pixels > 0)
+    steps = {"down": 1, "up": -1, "right": now.file.height, "left": -now.file.height}
+    found = {}
+    for name, step in steps.items():
+        gain = here - find_distances(move_masks(now.file, step), anchor, anchor.scale)
+        kept = Side(now.file, now.groups[both]).by_group(gain[both]) if both.any() else np.zeros(1)
+        error = kept.std(ddof=1) / len(kept) ** 0.5 if len(kept) >= FEWEST_GROUPS else np.inf
+        found[name] = float(kept.mean() / error) if error > 0 else 0.0
+    best = max(found, key=lambda name: found[name])
+    if found[best] > SURE:
+        hint = "is the first pixel counted as 1, and the image not turned?"
+        text = f"masks fit the frozen model's better one pixel further {best} ({found[best]:.1f} standard errors)"
+        return Suspicion("edge", "stop", f"{text}; {hint}")
+    return Suspicion("edge", "ok", "masks fit the frozen model's best where they are")
+
+
+def hold_against_copies(
+    now: Side, before: Sequence[Answers], older: dict[str, Answers]
+) -> Iterator[Suspicion]:
+    """Whether one answer is given of many rows, and whether answers are those of other rows in an older file.
+
+    Args:
+        now: The rows to be predicted.
+        before: Honest answers to other rows: out-of-fold predictions, what was submitted in stage 1.
+        older: Other files by name.
+    """
+    hashes = now.file.hashes()
+    said = ~_is_empty(now.file)
+    yield _repeats(now, hashes, said, before)
+    counts = pd.Series(hashes[said]).value_counts()
+    once = said & ~np.isin(hashes, counts.index[counts > 1])
+    for name, file in older.items():
+        own = pd.Series(file.hashes(), index=file.ids)
+        own = own[~own.duplicated(keep=False) & ~_is_empty(file)]
+        elsewhere = once & np.isin(hashes, own.to_numpy())
+        same = own.reindex(now.file.ids[elsewhere]).to_numpy() == hashes[elsewhere]
+        share = (elsewhere.sum() - same.sum()) / max(int(once.sum()), 1)
+        if once.sum() >= FEWEST_GROUPS and share > STALE[now.file.kind]:
+            text = f"{share:.0%} of its rows say exactly what {name} says of others"
+            yield Suspicion("stale", "stop", f"{text}; was an older file pasted?")
+            return
+    yield Suspicion("stale", "ok", f"not the answers of other rows in {len(older)} older files")
+
+
+def _repeats(now: Side, hashes: Any, said: Any, before: Sequence[Answers]) -> Suspicion:
+    """The commonest answer that is no empty mask, and how common it is where it is honest."""
+    values, counts = np.unique(hashes[said], return_counts=True)
+    if not len(counts):
+        return Suspicion("repeats", "ok", "no row says anything")
+    top = values[counts.argmax()]
+    groups, of = len(np.unique(now.groups[hashes == top])), len(np.unique(now.groups))
+    honest = 1.0
+    for answers in before:
+        known = answers.hashes()[~_is_empty(answers)]
+        most = np.unique(known, return_counts=True)[1].max(initial=1)
+        # Two rows that agree are no sign of anything; what is common now may be common there.
+        honest = max(honest, 2 + 1.5 * max(most, (known == top).sum()) * len(hashes) / max(len(known), 1))
+    rows = int((hashes == top).sum())
+    told = f"{rows:,} of {len(hashes):,} rows say the very same"
+    if before and poisson.sf(min(rows, groups) - 1, honest) < RARE:
+        hint = "was a part of them filled with a default?"
+        return Suspicion("repeats", "stop", f"{told}; about {honest:.0f} at most were expected; {hint}")
+    return Suspicion("repeats", "ok", told)
+
+
+def _is_empty(answers: Answers) -> NDArray[np.bool_]:
+    if answers.kind == "masks":
+        return np.asarray(answers.pixels == 0)
+    return np.zeros(len(answers.ids), bool)
+
+
+def hold_against_rebuilt(file: Answers, rebuilt: Answers) -> Suspicion:
+    """Whether a file is what stored predictions and the manifest's weights make, to the last pixel."""
+    if file.kind != rebuilt.kind or set(file.ids) != set(rebuilt.ids):
+        return Suspicion("recompute", "stop", "the file is not of the rows that the run predicted")
+    other = rebuilt.take(file.ids)
+    if file.kind == "numbers":
+        apart = np.abs(file.said - other.said).max(axis=1, initial=0.0)
+        scale = max(1.0, float(np.abs(other.said).max(initial=0.0)))
+        unlike, told = apart > SAME * scale, f"by up to {apart.max(initial=0.0):.2g}"
+    else:
+        unlike, told = file.hashes() != other.hashes(), "to the letter"
+    if unlike.any():
+        rows = ", ".join(map(str, file.ids[unlike][:5]))
+        text = (
+            f"{int(unlike.sum()):,} of {len(unlike):,} rows are not what the run's predictions make, {told}"
+        )
+        return Suspicion("recompute", "stop", f"{text}: {rows}; package the run again: kagkit package")
+    return Suspicion("recompute", "ok", f"all {len(unlike):,} rows are what stored predictions make")
