@@ -18,7 +18,7 @@ from scipy.ndimage import uniform_filter
 from sklearn.linear_model import LogisticRegression
 
 from kagkit.formats.dialects import read_edges, write_edges
-from kagkit.judgement.answers import Answers
+from kagkit.judgement.answers import Answers, find_distances
 from kagkit.judgement.suspicions import Side
 
 Numbers = NDArray[np.float64]
@@ -34,20 +34,20 @@ class Drawn:
         then: Stage 1's test rows, predicted when stage 1 ended.
         oof: Out-of-fold answers of stage 1.
         rebuilt: What the stored predictions and weights make.
-        again: Stage 1's test rows as one frozen model predicts them today.
-        raw: The raw columns of stage 2's and stage 1's test rows; None where there are only images.
-        cost: How much worse the file scores than without the bug.
-        seen: The same on the public rows, in its own standard errors.
+        again: What one frozen model says of stage 1's test rows today, and what it said then.
+        pair: The retrained models against the frozen ones, fold by fold, on stage 2's rows and out of fold.
+        raw: The raw columns of stage 2's, stage 1's test and the training rows; none for images.
+        unreadable: How many masks cannot be read.
     """
 
     now: Side
     then: Side
     oof: Side
     rebuilt: Answers
-    again: Answers
-    raw: tuple[pd.DataFrame, pd.DataFrame] | None
-    truth: Any
-    clean: Answers
+    again: tuple[Numbers, Numbers]
+    pair: tuple[Side, Side] | None = None
+    raw: tuple[pd.DataFrame, ...] = ()
+    unreadable: int = 0
 
 
 def numbers(values: Numbers, name: str) -> Answers:
@@ -84,6 +84,15 @@ class Table:
             self.fits.append(LogisticRegression(C=0.3, max_iter=150).fit(self.features(x[rows]), y[rows]))
         self.fold = fold
 
+        more, added = self.parts[1][0], self.parts[1][1]
+        self.late_fold = self.parts[1][2] % FOLDS
+        self.refits = []
+        for each in range(FOLDS):
+            rows = rng.choice(np.flatnonzero(fold != each), int((fold != each).sum()))
+            new = np.flatnonzero(self.late_fold != each)
+            taken, labels = np.vstack([x[rows], more[new]]), np.concatenate([y[rows], added[new]])
+            self.refits.append(LogisticRegression(C=0.3, max_iter=150).fit(self.features(taken), labels))
+
     def _rows(self, rows: int, shift: float) -> tuple[Numbers, NDArray[np.int64], NDArray[np.int64]]:
         groups = np.arange(rows) // 8
         level = self.rng.normal(size=(groups.max() + 1, 10))[groups]
@@ -115,14 +124,120 @@ class Table:
             said[self.fold == each] = self.predict(x[self.fold == each], each)
         return Side(numbers(said, "r"), groups)
 
-    @property
-    def raw(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return pd.DataFrame(self.parts[2][0]), pd.DataFrame(self.parts[1][0])
+    def clean(self) -> Drawn:
+        """The safe file, as it should be, and the retrained models beside it."""
+        now, then = self.side(2, "n"), self.side(1, "t")
+        raw = tuple(pd.DataFrame(self.parts[part][0]) for part in (2, 1, 0))
+        said = then.members[0].said
+        return Drawn(now, then, self.oof(), now.file, (said, said), self.pair(self.refits), raw)
 
-    def loss(self, file: Answers) -> Numbers:
+    def pair(self, refits: list[Any]) -> tuple[Side, Side]:
+        """Retrained against frozen models, each row by one fold, on stage 2's rows and on the released ones."""
+        found = []
+        for part, fold, name in ((2, np.arange(1000) % FOLDS, "n"), (1, self.late_fold, "t")):
+            x, _, groups = self.parts[part]
+            told = []
+            for fits in (refits if part == 2 else self.refits, self.fits):
+                said = np.stack([each.predict_proba(self.features(x)) for each in fits])
+                told.append(numbers(said[fold, np.arange(len(x))], name))
+            found.append(Side(told[0], groups, (), told[1]))
+        return found[0], found[1]
+
+    def loss(self, file: Answers, part: int = 2) -> Numbers:
         """Log loss by row."""
-        y = self.parts[2][1]
-        return -np.log(file.said[np.arange(len(y)), y].clip(1e-6, 1))
+        y = self.parts[part][1]
+        return np.asarray(-np.log(file.said[np.arange(len(y)), y].clip(1e-6, 1)))
+
+
+def _of_file(change: Callable[[Table, Drawn], Numbers]) -> Callable[[Table], Drawn]:
+    """A bug in the file alone."""
+
+    def plant(world: Table) -> Drawn:
+        drawn = world.clean()
+        return replace(drawn, now=replace(drawn.now, file=numbers(change(world, drawn), "n")))
+
+    return plant
+
+
+def _of_given(scope: str, scale: float = 2.0) -> Callable[[Table], Drawn]:
+    """A column on another scale: for `members` but not the anchor, `one` member, or `all`, on the whole `way`."""
+
+    def plant(world: Table) -> Drawn:
+        def given(x: Numbers, fit: int) -> Numbers:
+            wrong = x.copy()
+            wrong[:, 4] = wrong[:, 4] * scale + scale - 1
+            return wrong if scope != "one" or fit == 3 else x
+
+        drawn, bad = world.clean(), world.side(2, "n", given)
+        anchor = drawn.now.anchor if scope in ("members", "one") else bad.anchor
+        again = drawn.again
+        if scope == "way":
+            again = world.predict(given(world.parts[1][0], 0), 0), again[1]
+        return replace(drawn, now=replace(bad, anchor=anchor), rebuilt=bad.file, again=again)
+
+    return plant
+
+
+def _fill(share: float) -> Callable[[Table, Drawn], Numbers]:
+    def change(world: Table, drawn: Drawn) -> Numbers:
+        said = drawn.now.file.said.copy()
+        said[world.rng.permutation(len(said))[: int(share * len(said))]] = 1 / 3
+        return said
+
+    return change
+
+
+def _within_groups(world: Table, drawn: Drawn) -> Numbers:
+    order = np.lexsort((world.rng.random(len(drawn.now.groups)), drawn.now.groups))
+    return np.asarray(drawn.now.file.said[order])
+
+
+def _weighed(weights: list[float]) -> Callable[[Table, Drawn], Numbers]:
+    return lambda _, drawn: np.asarray(
+        np.average([each.said for each in drawn.now.members], axis=0, weights=weights)
+    )
+
+
+def _hard(_: Table, drawn: Drawn) -> Numbers:
+    said = drawn.now.file.said
+    return np.asarray((said == said.max(axis=1, keepdims=True)).astype(float))
+
+
+def _pasted(_: Table, drawn: Drawn) -> Numbers:
+    return np.asarray(np.resize(drawn.then.file.said, drawn.now.file.said.shape))
+
+
+def _one_twice(world: Table) -> Drawn:
+    """The weights of one fold in the place of another's."""
+    drawn = world.clean()
+    members = (*drawn.now.members[:3], drawn.now.members[2], drawn.now.members[4])
+    file = numbers(np.mean([each.said for each in members], axis=0), "n")
+    return replace(drawn, now=replace(drawn.now, file=file, members=members), rebuilt=file)
+
+
+def _other_stage(world: Table) -> Drawn:
+    """A final of retrained models in which the weights of stage 1 were loaded."""
+    drawn = world.clean()
+    return replace(drawn, pair=world.pair(world.fits))
+
+
+TABLE_BUGS: dict[str, Callable[[Table], Drawn]] = {
+    "rows shifted by one": _of_file(lambda _, drawn: np.roll(drawn.now.file.said, 1, axis=0)),
+    "ids permuted within groups": _of_file(_within_groups),
+    "stage-1 predictions pasted": _of_file(_pasted),
+    "two classes swapped": _of_file(lambda _, drawn: drawn.now.file.said[:, [1, 0, 2]]),
+    "labels in place of chances": _of_file(_hard),
+    "a third at the default": _of_file(_fill(1 / 3)),
+    "2 % at the default": _of_file(_fill(0.02)),
+    "fold weights .6 .1 .1 .1 .1": _of_file(_weighed([0.6, 0.1, 0.1, 0.1, 0.1])),
+    "one fold alone": _of_file(_weighed([0, 0, 1, 0, 0])),
+    "one fold's weights for another's": _one_twice,
+    "the other stage's weights": _other_stage,
+    "wrong scale, one member": _of_given("one"),
+    "wrong scale, members": _of_given("members"),
+    "wrong scale, members and anchor": _of_given("all"),
+    "wrong scale, the whole present way": _of_given("way"),
+}
 
 
 # --- masks ---
@@ -179,3 +294,134 @@ class Masks:
         said = [self.predict(given(images, each) if given else images, each) for each in range(FOLDS)]
         members = tuple(masks(self.cut(each), name) for each in said)
         return Side(masks(self.cut(np.mean(said, axis=0)), name), np.arange(len(images)), members, members[0])
+
+    def clean(self) -> Drawn:
+        """The safe file as it should be."""
+        now, then = self.side(2, "n"), self.side(1, "t")
+        return Drawn(now, then, self.oof(), now.file, (self.early, self.early))
+
+    @property
+    def early(self) -> Numbers:
+        """What the first fold model says of stage 1's test."""
+        return self.predict(self.parts[1][0], 0)
+
+    def oof(self) -> Side:
+        """Out-of-fold masks."""
+        images = self.parts[0][0]
+        said = np.zeros(images.shape)
+        for each in range(FOLDS):
+            said[self.fold == each] = self.predict(images[self.fold == each], each)
+        return Side(masks(self.cut(said), "r"), np.arange(len(images)))
+
+    def chances(self, given: Callable[[Numbers, int], Numbers] | None = None) -> list[Numbers]:
+        """What each fold model says of stage 2's pixels."""
+        images = self.parts[2][0]
+        return [self.predict(given(images, each) if given else images, each) for each in range(FOLDS)]
+
+    def loss(self, file: Answers, part: int = 2) -> Numbers:
+        """1 - Dice by row; 0 where both are empty."""
+        truth = masks(self.parts[part][1], "x")
+        return find_distances(file, truth, truth.scale)
+
+
+def _of_cut(change: Callable[[Masks, list[Numbers]], NDArray[np.bool_]]) -> Callable[[Masks], Drawn]:
+    """A bug between chances and masks, in the file alone."""
+
+    def plant(world: Masks) -> Drawn:
+        drawn = world.clean()
+        file = masks(change(world, world.chances()), "n")
+        return replace(drawn, now=replace(drawn.now, file=file))
+
+    return plant
+
+
+def _of_mask(change: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]) -> Callable[[Masks], Drawn]:
+    return _of_cut(lambda world, chances: change(world.cut(np.mean(chances, axis=0))))
+
+
+def _of_images(scope: str, wrong: Callable[[Masks, Numbers, int], Numbers]) -> Callable[[Masks], Drawn]:
+    """Wrong chances of `members` but not the anchor, of `one`, of `all`, or on the whole present `way`."""
+
+    def plant(world: Masks) -> Drawn:
+        drawn = world.clean()
+        right, images = world.chances(), world.parts[2][0]
+        bad = [
+            wrong(world, images, each) if scope != "one" or each == 3 else right[each]
+            for each in range(FOLDS)
+        ]
+        members = tuple(masks(world.cut(each), "n") for each in bad)
+        file = masks(world.cut(np.mean(bad, axis=0)), "n")
+        anchor = drawn.now.anchor if scope in ("members", "one") else members[0]
+        again = drawn.again
+        if scope == "way":
+            again = wrong(world, world.parts[1][0], 0), again[1]
+        return replace(drawn, now=Side(file, drawn.now.groups, members, anchor), rebuilt=file, again=again)
+
+    return plant
+
+
+def _other_window(world: Masks, images: Numbers, fit: int) -> Numbers:
+    return world.predict(images * 1.5 + 0.3, fit)
+
+
+def _not_flipped_back(world: Masks, images: Numbers, fit: int) -> Numbers:
+    return (world.predict(images, fit) + world.predict(images[:, :, ::-1], fit)) / 2
+
+
+def _emptied(share: float) -> Callable[[Masks, list[Numbers]], NDArray[np.bool_]]:
+    def change(world: Masks, chances: list[Numbers]) -> NDArray[np.bool_]:
+        cut = world.cut(np.mean(chances, axis=0))
+        cut[world.rng.permutation(len(cut))[: int(share * len(cut))]] = False
+        return cut
+
+    return change
+
+
+def _in_groups_of_four(cut: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return cut.reshape(-1, 4, SIZE, SIZE)[:, [1, 2, 3, 0]].reshape(cut.shape)
+
+
+def _wrong_dialect(world: Masks) -> Drawn:
+    """Masks written as gaps and lengths, read as starts and lengths."""
+    drawn, pixels = world.clean(), SIZE * SIZE
+    file, unreadable = drawn.now.file.said.copy(), 0
+    for row, edges in enumerate(file):
+        file[row], faults = read_edges(write_edges(edges, "relative"), pixels, "usual")
+        unreadable += bool(faults)
+        file[row] = file[row][:0] if faults else file[row]
+    said = replace(drawn.now.file, said=file)
+    return replace(drawn, now=replace(drawn.now, file=said), unreadable=unreadable)
+
+
+def _stage_1_masks(world: Masks) -> Drawn:
+    drawn = world.clean()
+    file = replace(drawn.now.file, said=np.resize(drawn.then.file.said, drawn.now.file.said.shape))
+    return replace(drawn, now=replace(drawn.now, file=file))
+
+
+def _mean(chances: list[Numbers]) -> Numbers:
+    return np.asarray(np.mean(chances, axis=0))
+
+
+MASK_BUGS: dict[str, Callable[[Masks], Drawn]] = {
+    "rows shifted by one": _of_mask(lambda cut: np.roll(cut, 1, axis=0)),
+    "ids permuted within groups": _of_mask(_in_groups_of_four),
+    "stage-1 masks pasted": _stage_1_masks,
+    "transposed": _of_mask(lambda cut: cut.transpose(0, 2, 1)),
+    "wrong RLE dialect": _wrong_dialect,
+    "runs off by one pixel": _of_mask(lambda cut: np.roll(cut, 1, axis=1)),
+    "two pixels down": _of_mask(lambda cut: np.roll(cut, 2, axis=1)),
+    "another model's threshold": _of_cut(lambda world, chances: world.cut(_mean(chances), 0.5)),
+    "smallest area forgotten": _of_cut(lambda world, chances: world.cut(_mean(chances), area=0)),
+    "a third empty": _of_cut(_emptied(1 / 3)),
+    "5 % empty": _of_cut(_emptied(0.05)),
+    "fold weights .6 .1 .1 .1 .1": _of_cut(
+        lambda world, chances: world.cut(np.average(chances, axis=0, weights=[0.6, 0.1, 0.1, 0.1, 0.1]))
+    ),
+    "TTA not flipped back, members": _of_images("members", _not_flipped_back),
+    "TTA not flipped back, the whole way": _of_images("way", _not_flipped_back),
+    "wrong window, one member": _of_images("one", _other_window),
+    "wrong window, members": _of_images("members", _other_window),
+    "wrong window, members and anchor": _of_images("all", _other_window),
+    "wrong window, the whole present way": _of_images("way", _other_window),
+}

@@ -99,7 +99,7 @@ class Outcome:
 
 
 def parcel_of_file(workspace: Workspace, path: Path, accepted: Sequence[str] = ()) -> Parcel:
-    """Check a file against the sample submission and blindly, and take it: as its run's, where it was packaged.
+    """Check a file by the sample submission and blindly, and take it: as its run's, where it was packaged.
 
     Args:
         workspace: The workspace.

@@ -35,7 +35,7 @@ class Form:
 
     @classmethod
     def of(cls, competition: Competition) -> Form:
-        """The form that competition.yaml tells: masks where the metric's `args` have `shape` and `dialect`."""
+        """The form by competition.yaml: masks where the metric's `args` have `shape` and `dialect`."""
         key, target = competition.submission_key, competition.submission.target
         args = competition.metric.args
         shape, dialect = args.get("shape"), args.get("dialect")
@@ -76,7 +76,7 @@ class Answers:
         return np.where(spread > 0, spread, 1.0)
 
     def as_table(self) -> pd.DataFrame:
-        """What is told of each row in numbers: themselves; of masks `empty` and `pixels`; nothing of words."""
+        """Each row in numbers: themselves; of masks `empty` and `pixels`; nothing of words."""
         if self.kind == "numbers":
             return pd.DataFrame(self.said, self.ids, list(self.columns))
         if self.kind == "masks":
@@ -97,7 +97,7 @@ class Answers:
             table = pd.DataFrame(self.said.astype(str))
         else:
             table = pd.DataFrame({"cell": [edges.tobytes().hex() for edges in self.said]})
-        return pd.util.hash_pandas_object(table, index=False).to_numpy()
+        return np.asarray(pd.util.hash_pandas_object(table, index=False), dtype=np.uint64)
 
 
 def read_answers(table: pd.DataFrame, form: Form) -> tuple[Answers, list[str]]:
@@ -124,8 +124,12 @@ def read_answers(table: pd.DataFrame, form: Form) -> tuple[Answers, list[str]]:
         return Answers(ids, "numbers", cells.to_numpy(np.float64), form.target), []
     # Several lines of one id are one answer: their order does not matter.
     lines = cells.fillna("").astype(str).groupby(key.to_numpy(), sort=False)
-    joined = lines.agg(lambda column: "\n".join(sorted(column)))
+    joined = lines.agg(_join_lines)
     return Answers(ids, "words", joined.to_numpy(dtype=object), form.target), []
+
+
+def _join_lines(column: pd.Series[Any]) -> str:
+    return "\n".join(sorted(column))
 
 
 def _read_masks(

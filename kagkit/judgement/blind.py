@@ -1,4 +1,4 @@
-"""Check a submission for what no leaderboard can show, tell each thing looked at, stop at what is no chance."""
+"""Check a submission for what no leaderboard can show, tell all that was looked at, stop what is wrong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kagkit.foundation.files import file_sha256, read_json
 from kagkit.judgement.answers import Answers, Form, read_answers
 from kagkit.judgement.plausible import check_range, check_relations, list_probes
 from kagkit.judgement.reloading import compare_reloaded
+from kagkit.judgement.remixing import compare_remixed
 from kagkit.judgement.suspicions import (
     Suspicion,
     hold_against_anchor,
@@ -21,7 +22,7 @@ from kagkit.judgement.suspicions import (
     hold_against_rebuilt,
 )
 from kagkit.judgement.tendencies import compare_ranks, compare_second_way, compare_shares
-from kagkit.judgement.witnesses import Witness, find_frozen, find_start, is_frozen
+from kagkit.judgement.witnesses import Witness, find_frozen, find_start, is_frozen, raw_columns
 from kagkit.metrics.scoring import read_submission
 from kagkit.runs.ancestry import trace_runs
 from kagkit.runs.record import Run, experiments_with_runs, find_run, read_run, run_folders
@@ -147,6 +148,7 @@ def _check_run(witness: Witness, file: Answers) -> list[Suspicion]:
     """A file against everything that is stored of the run that it is of."""
     run, workspace = witness.run, witness.workspace
     told = _guarded(lambda: [hold_against_rebuilt(file, witness.rebuilt())])
+    told += _guarded(lambda: compare_remixed(witness))
     told += _guarded(lambda: _against_stage_1(witness, file))
     if run.data["stage"] == 2 and not is_frozen(run):
         told += _guarded(lambda: _against_frozen(witness))
@@ -178,7 +180,8 @@ def _against_stage_1(witness: Witness, file: Answers) -> Iterator[Suspicion]:
             each.side(side.file, each.test_rows, members=said, anchor=said[0])
             for each, side, said in ((witness, now, members), (first, then, theirs))
         )
-        mixed = not is_frozen(run) and find_start(workspace, run) is not None
+        # Where some are frozen and others not, they are unlike each other as they never were.
+        mixed = not is_frozen(run) and (bool(witness.inputs()) or find_start(workspace, run) is not None)
         found = list(hold_against_members(now, then))
         yield from (each for each in found if not mixed or each.check == "inside")
         if is_frozen(run):
@@ -186,9 +189,13 @@ def _against_stage_1(witness: Witness, file: Answers) -> Iterator[Suspicion]:
             yield from compare_ranks(now, then)
             if not witness.inputs():
                 yield compare_reloaded(witness, first)
-        raw = witness.raw(now.file), first.raw(then.file)
-        if raw[0] is not None and raw[1] is not None:
-            yield from compare_second_way(now, then, (raw[0], raw[1]))
+        if held_out is not None:
+            learn = others["out-of-fold rows"]
+            tables = witness.test_rows, first.test_rows, witness.train_rows
+            sides = (now, then, learn)
+            raw = [raw_columns(rows, side.file) for rows, side in zip(tables, sides, strict=True)]
+            if all(len(each.columns) for each in raw):
+                yield from compare_second_way(now, then, learn, raw)
     yield from check_range(workspace.competition, file, before)
     yield from check_relations(workspace.competition, file, before)
     yield from hold_against_copies(now, before, older)

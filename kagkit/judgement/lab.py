@@ -47,7 +47,7 @@ class Lab:
         from kagkit.metrics.resampling import Scored
         from kagkit.metrics.scoring import align_tables
 
-        scorer, train = self.open_scorer(run)
+        scorer, train = self._scorer(run)
         predicted = Predictions.open(run.folder / run.data["oof"]["file"])
         rows = train.loc[folds.is_in(train.index, predicted.keys)]
         answer = self._held_out(run, scorer, predicted, rows)
@@ -107,12 +107,7 @@ class Lab:
             self._units[name] = find_units(scorer, rows, self.group_of(rows))
         return self._units[name]
 
-    def open_scorer(self, run: Run, variant: str = "") -> tuple[Scorer, pd.DataFrame]:
-        """What makes a run's submission, or that of a variant, and the training rows.
-
-        Raises:
-            KagkitError: Its data are others now, or its rows are gone.
-        """
+    def _scorer(self, run: Run) -> tuple[Scorer, pd.DataFrame]:
         from kagkit.metrics.scoring import Scorer, read_sample
         from kagkit.runs.material import cached_material, stage_sources
 
@@ -129,7 +124,7 @@ class Lab:
         train = self._table(key, "train")
         competition = self._workspace.competition
         sample = read_sample(self._workspace.root, competition)
-        making = _making(run, variant)
+        making = _making(run)
         root = self._workspace.root
         return Scorer(root, competition, making, sample, material.targets, train), train
 
@@ -158,12 +153,12 @@ class Lab:
         return self._tables[key, split]
 
 
-def _making(run: Run, variant: str) -> Making:
+def _making(run: Run) -> Making:
     """How the run's predictions became a submission, as its own manifest and what was fitted say."""
     from kagkit.runs.usable import making_of, manifest_of
 
     try:
         manifest = manifest_of(run)
-        return making_of(run, manifest, variant) if run.submissions else manifest.submission
+        return making_of(run, manifest) if run.submissions else manifest.submission
     except ManifestError as error:
         raise KagkitError("its manifest cannot be read") from error

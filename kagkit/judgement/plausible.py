@@ -52,7 +52,8 @@ def check_relations(
         elsewhere = [_broken(each, whole, parts) for each in before]
         usual = max((float(each.mean()) for each in elsewhere if len(each)), default=0.0)
         share = float(broken.mean()) if len(broken) else 0.0
-        told = f"{whole} is below one of {', '.join(parts)} in {share:.1%} of {len(broken):,} rows, {usual:.1%} elsewhere"
+        told = f"{whole} is below one of {', '.join(parts)} in {share:.1%} of {len(broken):,} rows"
+        told += f", {usual:.1%} elsewhere"
         error = (max(usual, 1 / max(len(broken), 1)) / max(len(broken), 1)) ** 0.5
         if share > usual + max(MOST_BROKEN, SURE * error):
             level = "stop" if before else "warn"
@@ -62,13 +63,13 @@ def check_relations(
 
 
 def _broken(file: Answers, whole: str, parts: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(rows,) whether the whole is below one of its parts; columns, or lines whose ids end with these names."""
+    """(rows,) whether the whole is below one of its parts: columns, or lines whose ids end so."""
     if file.kind != "numbers":
         return np.zeros(0, bool)
     table = pd.DataFrame(file.said, file.ids, list(file.columns))
     if whole not in table:
         ends = pd.DataFrame([str(name).rpartition("_")[::2] for name in file.ids], columns=["row", "name"])
-        table = pd.Series(file.said[:, 0], pd.MultiIndex.from_frame(ends)).unstack("name")
+        table = ends.assign(said=file.said[:, 0]).pivot_table("said", "row", "name")
     if whole not in table or not set(parts) <= set(table):
         return np.zeros(0, bool)
     return np.asarray(table[whole].to_numpy() < table[list(parts)].max(axis=1).to_numpy() - ROUNDING)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kagkit.data.folds import is_in
 from kagkit.data.predictions import Predictions
@@ -18,8 +21,8 @@ TOLERANCE = 1e-3
 def compare_reloaded(now: Witness, start: Witness) -> Suspicion:
     """Whether the present way from rows to predictions is stage 1's, by the rows that both have predicted.
 
-    A run of stage 2 predicts by frozen weights the rows that each fold held out, those of stage 1's test among
-    them: its files, its loader, its preparation. The same weights said something of them in stage 1.
+    A run of stage 2 predicts by frozen weights the rows that each fold held out, those of stage 1's test
+    among them: by its files, its loader, its preparation. The same weights spoke of them in stage 1.
 
     Args:
         now: A run of stage 2 with frozen folds.
@@ -65,15 +68,15 @@ def _frozen_fits(now: Witness, start: Witness) -> set[Fit]:
 
 
 def _gaps(now: Predictions, then: Predictions) -> Iterator[tuple[str, float, int]]:
-    """The largest difference of each column on the rows that both have, in its spread, and how many values."""
+    """The largest difference of each column on the rows of both, in its spread, and how many values."""
     keys = now.keys[is_in(now.keys, then.keys)]
     for column in now.columns if len(keys) else ():
         if column not in then.columns:
-            yield column, np.inf, len(keys)
+            yield column, inf, len(keys)
         elif now.kind(column) == "ragged":
             pairs = zip(now.ragged(column, keys), then.ragged(column, keys), strict=True)
             same = [np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs]
-            yield column, 0.0 if all(same) else np.inf, len(same)
+            yield column, 0.0 if all(same) else inf, len(same)
         else:
             yield column, *_gap(now, then, column, keys)
 
@@ -81,9 +84,19 @@ def _gaps(now: Predictions, then: Predictions) -> Iterator[tuple[str, float, int
 def _gap(now: Predictions, then: Predictions, column: str, keys: object) -> tuple[float, int]:
     ours, theirs = now.array(column, keys), then.array(column, keys)
     if ours.dtype.kind not in "biuf" or theirs.dtype.kind not in "biuf":
-        return (0.0 if np.array_equal(ours, theirs) else np.inf), len(ours)
-    if ours.shape != theirs.shape:
-        return np.inf, len(ours)
-    first, second = ours.astype(np.float64), theirs.astype(np.float64)
+        return (0.0 if np.array_equal(ours, theirs) else inf), len(ours)
+    return find_gap(ours, theirs), ours.size
+
+
+def find_gap(now: NDArray[Any], then: NDArray[Any]) -> float:
+    """The largest difference of two arrays of numbers, in the standard deviation of the second.
+
+    Example:
+        >>> find_gap(np.array([0.0, 3.0]), np.array([0.0, 2.0]))
+        1.0
+    """
+    if now.shape != then.shape:
+        return inf
+    first, second = now.astype(np.float64), then.astype(np.float64)
     spread = float(second.std()) or 1.0
-    return float(np.abs(first - second).max(initial=0.0)) / spread, ours.size
+    return float(np.abs(first - second).max(initial=0.0)) / spread

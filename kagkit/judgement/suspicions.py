@@ -1,4 +1,4 @@
-"""Hold what is submitted against what others say of the same rows, and tell what honest change cannot make."""
+"""Hold what is submitted against what others say of its rows, stop at what honest change never makes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ Level = Literal["ok", "warn", "stop"]
 # The constants of the checks that were measured: docs/blind.md, benchmarks/blind.py.
 SAME = 1e-6
 SURE = 4.5  # standard errors; 3 rang for one honest shift in six
-UNLIKE = 1.5  # times as far as in stage 1
-RARE = 1e-5  # a probability
+# How many times as far as in stage 1, with how many standard errors.
+UNLIKE = ((1.6, 4.5), (1.08, 7.0))
+RARE = 1e-4  # a probability
 STALE = {"numbers": 0.05, "words": 0.05, "masks": 0.02}
 LEAST = 0.01  # of a standard deviation, or of a mask: distances below it count as it
 FEWEST_GROUPS, FEWEST_MEMBERS = 8, 3
+MOST_TWINS = 0.99  # of the rows
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Suspicion:
 
     Attributes:
         check: The check's name.
-        level: `ok`; `warn` where people should look, as honest change does this too; `stop` where it does not.
+        level: `ok`; `warn` where people should look, as honest change does it, too; `stop` where it does not.
         text: What was found, what was expected, what to do.
     """
 
@@ -65,7 +67,8 @@ class Side:
             return np.ones(len(self.groups))
         scale = self.members[0].scale
         pairs = zip(self.members, (*self.members[1:], self.members[0]), strict=True)
-        return np.mean([find_distances(one, other, scale) for one, other in pairs], axis=0) + LEAST
+        apart: Numbers = np.mean([find_distances(one, other, scale) for one, other in pairs], axis=0)
+        return apart + LEAST
 
     def by_group(self, values: Numbers) -> Numbers:
         """The means of rows' values by group."""
@@ -85,7 +88,7 @@ def compare_means(now: Numbers, then: Numbers) -> float:
         return 0.0
     error = (now.var(ddof=1) / len(now) + then.var(ddof=1) / len(then)) ** 0.5
     gap = float(now.mean() - then.mean())
-    return gap / error if error > 0 else (0.0 if abs(gap) < LEAST else float(np.sign(gap)) * 99.0)
+    return float(gap / error) if error > 0 else (0.0 if abs(gap) < LEAST else float(np.sign(gap)) * 99.0)
 
 
 def hold_against_members(now: Side, then: Side) -> Iterator[Suspicion]:
@@ -103,42 +106,75 @@ def hold_against_members(now: Side, then: Side) -> Iterator[Suspicion]:
 
 
 def _inside(now: Side, then: Side) -> Suspicion:
-    """Rows that lie outside of what all members say, where hardly any did before."""
+    """Rows that lie outside of what all members say, where hardly any did before, or not as far."""
     scale = now.members[0].scale
     before = find_excess(then.file, then.members, scale) if then.members else np.zeros(1)
-    limit = float(before.max(initial=0.0)) + SAME
-    outside = find_excess(now.file, now.members, scale) > limit
-    groups, of = len(np.unique(now.groups[outside])), len(np.unique(now.groups))
+    excess, limit = find_excess(now.file, now.members, scale), float(before.max(initial=0.0)) + SAME
+    of = len(np.unique(now.groups))
     expected = of / (len(np.unique(then.groups)) + 1)
+    outside = excess > limit
     told = f"{int(outside.sum()):,} of {len(outside):,} rows lie outside of all that its members say of them"
-    if poisson.sf(groups - 1, expected) < RARE:
-        rows = ", ".join(map(str, now.file.ids[outside][:5]))
-        todo = "make the file of the run's predictions again: kagkit package"
-        return Suspicion("inside", "stop", f"{told}: {rows}; no mean of them does; {todo}")
+    # Twice as far as any before is rarer by far than just beyond it.
+    for farther, rarer in ((1, 1), (2, 10)):
+        groups = len(np.unique(now.groups[excess > farther * limit]))
+        if poisson.sf(groups - 1, expected / rarer) < RARE:
+            rows = ", ".join(map(str, now.file.ids[np.argsort(-excess, kind="stable")[:5]]))
+            text = f"{told}, the farthest {rows}; no mean of members does that"
+            return Suspicion("inside", "stop", f"{text}; package the run again: kagkit package")
     return Suspicion("inside", "ok", told)
 
 
 def _as_unlike(now: Side, then: Side) -> Suspicion:
+    twins = sorted(set(_find_twins(now)) - set(_find_twins(then)))
+    if twins:
+        text = "members {} and {} say the very same".format(*twins[0])
+        return Suspicion(
+            "member", "stop", f"{text}, and did not before; is one's weights in the other's place?"
+        )
     moved, errors = _shifts(now, then, _to_others)
-    worst = int(np.argmax(np.abs(moved)))
-    told = f"member {worst + 1} of {len(moved)} is {exp(moved[worst]):.2f} times as far from the others as before"
-    if abs(moved[worst]) > max(log(UNLIKE), SURE * errors[worst]):
+    worst = _find_worst(moved, errors)
+    times = f"{exp(moved[worst]):.2f} times as far"
+    told = f"member {worst + 1} of {len(moved)} is {times} from the others as before"
+    if _is_unlike(moved[worst], errors[worst]):
         hint = "look at its weights and at what it is given"
         return Suspicion("member", "stop", f"{told}, against all of them; {hint}")
     return Suspicion("member", "ok", f"{told}, against all of them")
 
 
+def _find_twins(side: Side) -> list[tuple[int, int]]:
+    """Pairs of members, numbered from 1, that say the same of nearly all they speak of."""
+    hashes = [each.hashes() for each in side.members]
+    said = [~_is_empty(each) for each in side.members]
+    return [
+        (one + 1, other + 1)
+        for one in range(len(hashes))
+        for other in range(one + 1, len(hashes))
+        if (said[one] | said[other]).any()
+        and (hashes[one] == hashes[other])[said[one] | said[other]].mean() > MOST_TWINS
+    ]
+
+
 def _as_weighed(now: Side, then: Side) -> Suspicion:
     moved, errors = _shifts(now, then, _to_file)
-    worst = int(np.argmax(np.abs(moved)))
+    worst = _find_worst(moved, errors)
     told = (
         f"the file is {exp(moved[worst]):.2f} times as far from member {worst + 1} of {len(moved)} as before"
     )
-    if abs(moved[worst]) > max(log(UNLIKE), SURE * errors[worst]):
+    if _is_unlike(moved[worst], errors[worst]):
         return Suspicion(
             "weights", "stop", f"{told}, against all of them; is every one in it as it should be?"
         )
     return Suspicion("weights", "ok", f"{told}, against all of them")
+
+
+def _is_unlike(moved: float, error: float) -> bool:
+    return any(abs(moved) > max(log(times), errors * error) for times, errors in UNLIKE)
+
+
+def _find_worst(moved: Numbers, errors: Numbers) -> int:
+    """The member that is unlike, or else the one that moved most."""
+    unlike = [_is_unlike(*each) for each in zip(moved, errors, strict=True)]
+    return int(np.argmax(np.abs(moved) + 1e3 * np.asarray(unlike)))
 
 
 def _shifts(now: Side, then: Side, measure: Any) -> tuple[Numbers, Numbers]:
@@ -201,8 +237,8 @@ def _unmoved(now: Side, anchor: Answers) -> Suspicion:
     best = max(found, key=lambda name: found[name])
     if found[best] > SURE:
         hint = "is the first pixel counted as 1, and the image not turned?"
-        text = f"masks fit the frozen model's better one pixel further {best} ({found[best]:.1f} standard errors)"
-        return Suspicion("edge", "stop", f"{text}; {hint}")
+        text = f"masks fit the frozen model's better one pixel further {best}"
+        return Suspicion("edge", "stop", f"{text} ({found[best]:.1f} standard errors); {hint}")
     return Suspicion("edge", "ok", "masks fit the frozen model's best where they are")
 
 
@@ -240,7 +276,7 @@ def _repeats(now: Side, hashes: Any, said: Any, before: Sequence[Answers]) -> Su
     if not len(counts):
         return Suspicion("repeats", "ok", "no row says anything")
     top = values[counts.argmax()]
-    groups, of = len(np.unique(now.groups[hashes == top])), len(np.unique(now.groups))
+    groups = len(np.unique(now.groups[hashes == top]))
     honest = 1.0
     for answers in before:
         known = answers.hashes()[~_is_empty(answers)]

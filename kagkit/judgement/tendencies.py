@@ -1,19 +1,23 @@
-"""Compare what a file says on the whole with what is honest elsewhere, tell shifts that people should look at."""
+"""Compare what a file says on the whole with honest answers elsewhere, tell shifts that people should see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import atanh
 
 import numpy as np
 import pandas as pd
 
+from kagkit.judgement.agreement import rank_correlation
 from kagkit.judgement.answers import Answers, Numbers
-from kagkit.judgement.suspicions import LEAST, SURE, Side, Suspicion, compare_means
+from kagkit.judgement.suspicions import LEAST, Level, Side, Suspicion, compare_means
 
-ODD = 4.0  # standard errors
+# The constants of the checks that were measured: docs/blind.md, benchmarks/blind.py.
+ODD, WIDE, BEYOND_DRIFT = 4.0, 3.0, 4.0  # standard errors
 TAILS = (0.05, 0.25, 0.75, 0.95)
-FEWEST_ROWS = 20
-LARGEST = 4_000  # rows that a second way learns from
+LOWEST, NEARLY = 0.2, 0.9999  # rank correlations
+FEWEST_ROWS, LARGEST, TREES = 100, 4_000, 50  # of what a second way learns
+LEAST_CHANCE = 0.001
 
 
 def compare_shares(now: Side, others: Mapping[str, Side]) -> Iterator[Suspicion]:
@@ -53,64 +57,74 @@ def compare_ranks(now: Side, then: Side | None) -> Iterator[Suspicion]:
     """Whether the file orders rows as the frozen model does, as far as it did before."""
     if now.anchor is None:
         return
-    found = _correlations(now.file, now.anchor)
-    before = [] if then is None or then.anchor is None else _correlations(then.file, then.anchor)
-    for place, correlation in enumerate(found):
-        name = now.file.as_table().columns[place]
-        usual = before[place] if place < len(before) else None
+    before = {} if then is None or then.anchor is None else _correlations(then.file, then.anchor)
+    for name, correlation in _correlations(now.file, now.anchor).items():
+        usual = before.get(name)
         told = f"rank correlation with the frozen model {correlation:.3f} for {name}"
         told += "" if usual is None else f", {usual:.3f} before"
-        apart = np.arctanh(min(usual or 0.0, 0.9999)) - np.arctanh(min(correlation, 0.9999))
-        error = np.sqrt(2 / max(len(np.unique(now.groups)) - 3, 1))
-        if correlation < 0.2 or (usual is not None and apart > SURE * error):
+        # Fisher's transformation: the difference of two correlations has this standard error.
+        gap = 0.0 if usual is None else atanh(min(usual, NEARLY)) - atanh(min(correlation, NEARLY))
+        error = (2 / max(len(np.unique(now.groups)) - 3, 1)) ** 0.5
+        if correlation < LOWEST or gap > ODD * error:
             yield Suspicion("ranks", "warn", f"{told}; does each id have its own row's prediction?")
         else:
             yield Suspicion("ranks", "ok", told)
 
 
-def _correlations(one: Answers, other: Answers) -> list[float]:
+def _correlations(one: Answers, other: Answers) -> dict[str, float]:
     tables = one.as_table(), other.as_table()
-    if len(one.ids) < FEWEST_ROWS:
-        return []
-    told = [tables[0][name].corr(tables[1][name], method="spearman") for name in tables[0]]
-    return [0.0 if np.isnan(each) else float(each) for each in told]
+    found = {str(name): rank_correlation(*(table[name].tolist() for table in tables)) for name in tables[0]}
+    return {name: told for name, told in found.items() if told is not None and name != "empty"}
 
 
-def compare_second_way(now: Side, then: Side, raw: tuple[pd.DataFrame, pd.DataFrame]) -> Iterator[Suspicion]:
-    """Whether a model that learned the frozen answers of the raw columns finds the file as it found others.
+def compare_second_way(
+    now: Side, then: Side, learn: Side, raw: Sequence[pd.DataFrame]
+) -> Iterator[Suspicion]:
+    """Whether a model of the raw columns finds the file as far from itself as it found stage 1's.
 
-    It is a second way from the rows to answers: what all members are given wrongly, it is not. It learns on
-    half of the groups that were predicted before; the other half says how far off it is for itself.
+    It learns what the models said out of fold: a second way from rows to answers, which is not given what all
+    members are given wrongly.
 
     Args:
         now: The rows to be predicted.
         then: Rows that were predicted before.
-        raw: The raw columns of either, numbers by id in the order of the files.
+        learn: Out-of-fold rows.
+        raw: The raw columns of the three, numbers, each in the order of its file.
     """
-    if now.file.kind != "numbers" or min(len(now.file.ids), len(then.file.ids)) < 5 * FEWEST_ROWS:
+    kinds = {side.file.kind for side in (now, then, learn)}
+    if kinds != {"numbers"} or min(len(side.file.ids) for side in (now, then, learn)) < FEWEST_ROWS:
         return
+    off = _find_residuals(*_stretch([side.file.said for side in (now, then, learn)]), raw)
+    means, before = now.by_group(off[0]), then.by_group(off[1])
+    z = compare_means(means, before)
+    told = f"a model of the raw columns is {means.mean() / max(before.mean(), LEAST):.2f} times as far off as before"
+    told += f" ({z:+.1f} standard errors)"
+    if z > WIDE:
+        level: Level = "stop" if z > BEYOND_DRIFT else "warn"
+        hint = "are all members given what they were given in stage 1?"
+        yield Suspicion("second way", level, f"{told}; {hint}")
+    else:
+        yield Suspicion("second way", "ok", told)
+
+
+def _find_residuals(
+    now: Numbers, then: Numbers, learn: Numbers, raw: Sequence[pd.DataFrame]
+) -> list[Numbers]:
+    """How far off trees are on two tables that learned the third, in the answers' standard deviation."""
     from sklearn.ensemble import ExtraTreesRegressor
 
-    answers = _stretch(then.file.said), _stretch(now.file.said)
-    scale = np.maximum(answers[0].std(axis=0), LEAST)
-    tables = [table.fillna(raw[1].median()).to_numpy(np.float64) for table in raw]
-    half = np.random.default_rng(0).permutation(len(np.unique(then.groups))) % 2
-    own = half[np.unique(then.groups, return_inverse=True)[1]].astype(bool)
-    learn = np.flatnonzero(own)[:LARGEST]
-    trees = ExtraTreesRegressor(100, min_samples_leaf=3, max_features=1.0, random_state=0, n_jobs=1)
-    trees.fit(tables[1][learn], answers[0][learn] / scale)
-    off = [
-        np.abs(np.atleast_2d(trees.predict(table).T).T - said / scale).mean(axis=1)
-        for table, said in zip(tables, (answers[1], answers[0]), strict=True)
-    ]
-    held_out = Side(then.file.take(then.file.ids[~own]), then.groups[~own])
-    z = compare_means(now.by_group(off[0]), held_out.by_group(off[1][~own]))
-    yield Suspicion("second way", "warn" if z > SURE else "ok", f"{z:.2f}")
+    shared = [column for column in raw[0] if column in raw[1] and column in raw[2]]
+    tables = [table[shared].fillna(raw[2].median()).to_numpy(np.float64) for table in raw]
+    scale = np.maximum(learn.std(axis=0), LEAST)
+    trees = ExtraTreesRegressor(TREES, min_samples_leaf=3, max_features=1.0, random_state=0, n_jobs=1)
+    trees.fit(tables[2][:LARGEST], learn[:LARGEST] / scale)
+    told = [trees.predict(table).reshape(len(table), -1) for table in tables[:2]]
+    return [np.abs(guess - said / scale).mean(axis=1) for guess, said in zip(told, (now, then), strict=True)]
 
 
-def _stretch(values: Numbers) -> Numbers:
+def _stretch(answers: Sequence[Numbers]) -> list[Numbers]:
     """Chances as log odds, other numbers as they are."""
-    if values.min() >= 0 and values.max() <= 1:
-        held = values.clip(0.001, 0.999)
-        return np.asarray(np.log(held / (1 - held)))
-    return values
+    if min(each.min() for each in answers) < 0 or max(each.max() for each in answers) > 1:
+        return list(answers)
+    held = [each.clip(LEAST_CHANCE, 1 - LEAST_CHANCE) for each in answers]
+    return [np.log(each / (1 - each)) for each in held]

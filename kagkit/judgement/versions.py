@@ -139,7 +139,7 @@ def _know_nothing(scorer: Scorer, scored: Scored) -> float | None:
 
 
 def flat_table(opened: Predictions) -> pd.DataFrame:
-    """What was measured of rows as a table by key: single numbers, and vectors that are short enough, a column each."""
+    """What was measured, a table by key: numbers, and vectors that are short enough, a column each."""
     parts = [numeric_columns(opened.frame())]
     for name in opened.columns:
         if opened.kind(name) == "array":

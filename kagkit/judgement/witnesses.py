@@ -1,4 +1,4 @@
-"""Call up what stored predictions say of a submission's rows: members, the frozen model, the run made again."""
+"""Call up what stored predictions say of a submission's rows: members, a frozen model, the run made again."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from kagkit.judgement.answers import Answers, Form, read_answers
 from kagkit.judgement.lab import Lab
 from kagkit.judgement.suspicions import Side
 from kagkit.metrics.scoring import read_submission
+from kagkit.runs.interface import interface_from
 from kagkit.runs.record import Run, experiments_with_runs, find_run, find_submission, read_run, run_folders
 from kagkit.runs.starting import START
 from kagkit.runs.store import Stored, read_task, verify_task
-from kagkit.runs.usable import manifest_of
+from kagkit.runs.usable import making_of, manifest_of
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.shipped import list_shipped
 
@@ -51,14 +52,29 @@ class Witness:
         """How its submission is read."""
         return Form.of(self.workspace.competition)
 
+    @property
+    def recipe(self) -> str:
+        """The recipe of its manifest."""
+        return manifest_of(self.run).recipe
+
     @cached_property
     def lab(self) -> Lab:
         """Its rows."""
         return Lab(self.workspace)
 
     @cached_property
-    def _opened(self) -> tuple[Scorer, pd.DataFrame]:
-        return self.lab.open_scorer(self.run, self.variant)
+    def _scorer(self) -> Scorer:
+        """What makes its submission, as its record tells: its folds may have grown since."""
+        from kagkit.metrics.scoring import Scorer
+
+        told = self.run.data.get("interface")
+        if not told:
+            problem = Problem(self.run.name, "its record does not say how answers are made of predictions")
+            raise ReproductionError("nothing can be made of its predictions", [problem])
+        facts = interface_from(told)
+        making = making_of(self.run, manifest_of(self.run), self.variant)
+        root, competition = self.workspace.root, self.workspace.competition
+        return Scorer(root, competition, making, None, facts.targets, None, facts.answers)
 
     def file(self) -> Answers:
         """The submission it wrote.
@@ -109,7 +125,7 @@ class Witness:
     def inputs(self) -> dict[str, Run]:
         """The runs that it only combines, by what its manifest calls them; none for a model."""
         manifest = manifest_of(self.run)
-        if manifest.recipe not in list_shipped():
+        if self.recipe not in list_shipped():
             return {}
         fed = {parent["input"]: parent["run"] for parent in self.run.data["parents"]}
         return {name: find_run(self.workspace, fed[name]) for name in manifest.inputs}
@@ -134,7 +150,7 @@ class Witness:
         if not self.run.data["oof"]:
             return None
         table = Predictions.open(self.run.folder / self.run.data["oof"]["file"])
-        rows = self._opened[1]
+        rows = self.train_rows
         rows = rows[is_in(rows.index, table.keys if keys is None else keys)]
         return self.answer(table, rows.iloc[:: -(-len(rows) // MOST_ROWS) or 1])
 
@@ -144,7 +160,7 @@ class Witness:
         Raises:
             KagkitError: They cannot be made into a submission.
         """
-        return read_answers(self._opened[0].make(table, rows), self.form)[0]
+        return read_answers(self._scorer.make(table, rows), self.form)[0]
 
     def side(self, file: Answers, rows: pd.DataFrame, **said: Any) -> Side:
         """What is said of some rows with the groups they belong to, all in the order of the file."""
@@ -160,23 +176,15 @@ class Witness:
         known = dict(zip(names, self.lab.group_of(rows), strict=True))
         return pd.factorize(pd.Series([_group_of(str(one), known) for one in file.ids]))[0]
 
-    def raw(self, file: Answers) -> pd.DataFrame | None:
-        """The columns of numbers of the test rows, in the order of a file; None where ids are not rows' keys."""
-        rows = self._test
-        names = pd.Index(["_".join(key) if isinstance(key, tuple) else str(key) for key in rows.index])
-        known = set(file.ids) <= set(names)
-        numbers = rows.select_dtypes("number").set_axis(names)
-        return numbers.loc[file.ids] if known and len(numbers.columns) else None
-
     def oof_keys(self) -> pd.Index[Any]:
         """The rows that were predicted out of fold."""
         told = self.run.data["oof"]
         return Predictions.open(self.run.folder / told["file"]).keys if told else self._test.index[:0]
 
-    @property
+    @cached_property
     def train_rows(self) -> pd.DataFrame:
         """The training rows."""
-        return self._opened[1]
+        return self.lab.read_rows(self.run)
 
     @property
     def test_rows(self) -> pd.DataFrame:
@@ -210,6 +218,14 @@ def _group_of(name: str, known: dict[str, Any]) -> Any:
     return known.get(row, name)
 
 
+def raw_columns(rows: pd.DataFrame, file: Answers) -> pd.DataFrame:
+    """The columns of numbers of some rows, in the order of a file; no column where its ids are no rows' keys."""
+    names = pd.Index(["_".join(key) if isinstance(key, tuple) else str(key) for key in rows.index])
+    if not set(file.ids) <= set(names):
+        return pd.DataFrame(index=file.ids)
+    return rows.select_dtypes("number").set_axis(names).loc[file.ids]
+
+
 def find_start(workspace: Workspace, run: Run) -> Run | None:
     """The run of stage 1 whose weights a run goes on from; None where it begins anew.
 
@@ -226,7 +242,7 @@ def is_frozen(run: Run) -> bool:
 
 
 def find_frozen(workspace: Workspace, run: Run) -> Run | None:
-    """The latest run of stage 2 that predicts by the frozen weights of the same model; None where there is none.
+    """The latest run of stage 2 that predicts by the same model's frozen weights; None where there is none.
 
     Raises:
         KagkitError: A record is damaged.

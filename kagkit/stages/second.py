@@ -70,7 +70,14 @@ class SecondStage:
         self.lineup: Lineup = line_up(workspace.root, verify_lock(workspace, lock, self.final).values())
         self.arrival = Arrival(workspace)
         self.policies = _policies(self.lineup, wish.retrain)
-        self.facts: dict[str, Any] = {"plan": [], "models": [], "final": None, "safe": None, "audit": [], "blind": []}
+        self.facts: dict[str, Any] = {
+            "plan": [],
+            "models": [],
+            "final": None,
+            "safe": None,
+            "audit": [],
+            "blind": [],
+        }
 
     def take(self, step: str) -> Iterator[Event]:
         """Go through one of `STEPS`.
