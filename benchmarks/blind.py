@@ -2,9 +2,9 @@
 
 Each bug is planted in 20 drawn stage-2 files; 200 further files are as they should be, two thirds of them
 with honest drift. What is looked at are arrays, by the functions that `kagkit check` uses. `without`: stopped
-without the exact recompute. `shown`: a public board of 0.75 % of the rows would have shown it, by a score more
-than two standard deviations of such a board worse than out-of-fold rows let expect. `cost`: how much worse the
-file scores, in log loss or 1 - Dice. `python benchmarks/blind.py [DRAWS [HONEST]]`.
+without the exact recompute. `shown`: a public board of 0.75 % of the rows would have shown it, by a score
+more than two standard deviations of such a board worse than out-of-fold rows let expect. `cost`: how much
+worse the file scores, in log loss or 1 - Dice. `python benchmarks/blind.py [DRAWS [HONEST]]`.
 """
 
 from __future__ import annotations

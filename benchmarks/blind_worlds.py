@@ -132,7 +132,7 @@ class Table:
         return Drawn(now, then, self.oof(), now.file, (said, said), self.pair(self.refits), raw)
 
     def pair(self, refits: list[Any]) -> tuple[Side, Side]:
-        """Retrained against frozen models, each row by one fold, on stage 2's rows and on the released ones."""
+        """Retrained against frozen models, each row by one fold, on stage 2's and on released rows."""
         found = []
         for part, fold, name in ((2, np.arange(1000) % FOLDS, "n"), (1, self.late_fold, "t")):
             x, _, groups = self.parts[part]
@@ -160,7 +160,7 @@ def _of_file(change: Callable[[Table, Drawn], Numbers]) -> Callable[[Table], Dra
 
 
 def _of_given(scope: str, scale: float = 2.0) -> Callable[[Table], Drawn]:
-    """A column on another scale: for `members` but not the anchor, `one` member, or `all`, on the whole `way`."""
+    """A column on another scale: for the `members`, `one` of them, the anchor too (`all`), or the `way`."""
 
     def plant(world: Table) -> Drawn:
         def given(x: Numbers, fit: int) -> Numbers:
@@ -289,7 +289,7 @@ class Masks:
         return cut & (cut.sum(axis=(1, 2)) >= area)[:, None, None]
 
     def side(self, part: int, name: str, given: Callable[[Numbers, int], Numbers] | None = None) -> Side:
-        """What the fold models say of a part; `given` is what each of them is given in place of its images."""
+        """What the fold models say of a part; `given` is what each is given in place of its images."""
         images = self.parts[part][0]
         said = [self.predict(given(images, each) if given else images, each) for each in range(FOLDS)]
         members = tuple(masks(self.cut(each), name) for each in said)
@@ -298,7 +298,14 @@ class Masks:
     def clean(self) -> Drawn:
         """The safe file as it should be."""
         now, then = self.side(2, "n"), self.side(1, "t")
-        return Drawn(now, then, self.oof(), now.file, (self.early, self.early))
+        raw = tuple(self._told(self.parts[part][0]) for part in (2, 1, 0))
+        return Drawn(now, then, self.oof(), now.file, (self.early, self.early), None, raw)
+
+    def _told(self, images: Numbers) -> pd.DataFrame:
+        """What a loader may tell of an image beside its file: mean, spread and the brightest tenth."""
+        flat = images.reshape(len(images), -1)
+        told = {"mean": flat.mean(axis=1), "spread": flat.std(axis=1)}
+        return pd.DataFrame(told | {"bright": np.quantile(flat, 0.9, axis=1)})
 
     @property
     def early(self) -> Numbers:

@@ -37,8 +37,8 @@ def submit(what: str, message: str, wait: bool, as_json: bool, **which: Any) -> 
     """Submit a run or a file, exactly once.
 
     It is checked first, also for what no leaderboard would show, and the host is asked whether it has the
-    file already and how many submissions are left. Whatever fails in between, the same command again finds out
-    what became of it before anything is sent.
+    file already and how many submissions are left. Whatever fails in between, the same command again finds
+    out what became of it before anything is sent.
     """
     from kagkit.cli.drawing import draw_blind, emit_json
     from kagkit.host.asking import Host

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from kagkit.foundation.errors import KagkitError, ManifestError, Problem, SubmissionError, did_you_mean
 from kagkit.foundation.files import file_sha256, read_json
@@ -15,6 +16,7 @@ from kagkit.judgement.plausible import check_range, check_relations, list_probes
 from kagkit.judgement.reloading import compare_reloaded
 from kagkit.judgement.remixing import compare_remixed
 from kagkit.judgement.suspicions import (
+    Side,
     Suspicion,
     hold_against_anchor,
     hold_against_copies,
@@ -149,68 +151,77 @@ def _check_run(witness: Witness, file: Answers) -> list[Suspicion]:
     run, workspace = witness.run, witness.workspace
     told = _guarded(lambda: [hold_against_rebuilt(file, witness.rebuilt())])
     told += _guarded(lambda: compare_remixed(witness))
-    told += _guarded(lambda: _against_stage_1(witness, file))
-    if run.data["stage"] == 2 and not is_frozen(run):
-        told += _guarded(lambda: _against_frozen(witness))
+    told += _guarded(lambda: _against_others(witness, file))
+    if run.data["stage"] == 2:
+        look = _against_itself if is_frozen(run) else _against_frozen
+        told += _guarded(lambda: look(witness, file))
     told += _guarded(lambda: list_probes(workspace, run))
     return told
 
 
-def _against_stage_1(witness: Witness, file: Answers) -> Iterator[Suspicion]:
-    """The file against what was said in stage 1, and out of fold."""
+def _against_others(witness: Witness, file: Answers) -> Iterator[Suspicion]:
+    """The file against out-of-fold answers, and against what was submitted in stage 1."""
+    first, held_out = _of_stage_1(witness), witness.oof()
+    others: dict[str, Side] = {}
+    older: dict[str, Answers] = {}
+    if held_out is not None:
+        others["out-of-fold rows"] = witness.side(held_out, witness.train_rows)
+    if first is not None:
+        older[first.run.name] = first.file()
+        others[f"stage 1's test ({first.run.name})"] = first.side(first.file(), first.test_rows)
+    now, before = witness.side(file, witness.test_rows), [each.file for each in others.values()]
+    competition = witness.workspace.competition
+    yield from check_range(competition, file, before)
+    yield from check_relations(competition, file, before)
+    yield from hold_against_copies(now, before, older)
+    yield from compare_shares(now, others)
+    if first is not None:
+        now = witness.side(file, witness.test_rows, members=witness.members())
+        then = first.side(first.file(), first.test_rows, members=first.members())
+        found = list(hold_against_members(now, then))
+        # Where some are frozen and others not, they are unlike each other as they never were.
+        mixed = bool(witness.inputs()) or find_start(witness.workspace, witness.run) is not None
+        whole = is_frozen(witness.run) or not mixed
+        yield from (each for each in found if whole or each.check == "inside")
+
+
+def _of_stage_1(witness: Witness) -> Witness | None:
+    """The run of stage 1 that the same model, or final, was frozen as; None in stage 1."""
     workspace, run = witness.workspace, witness.run
     start = find_start(workspace, run)
     if start is None and run.data["stage"] == 2:
         frozen = find_frozen(workspace, run)
         start = None if frozen is None else find_start(workspace, frozen)
-    held_out = witness.oof()
-    others, before = {}, [] if held_out is None else [held_out]
+    return None if start is None else Witness(workspace, start)
+
+
+def _against_itself(witness: Witness, file: Answers) -> Iterator[Suspicion]:
+    """A file of frozen weights against what these very weights said in stage 1."""
+    first = _of_stage_1(witness)
+    if first is None:
+        return
+    members, theirs = witness.members(), first.members()
+    now = witness.side(file, witness.test_rows, members=members, anchor=members[0])
+    then = first.side(first.file(), first.test_rows, members=theirs, anchor=theirs[0])
+    yield from hold_against_anchor(now, then)
+    yield from compare_ranks(now, then)
+    if not witness.inputs():
+        yield compare_reloaded(witness, first)
+    held_out = first.oof()
     if held_out is not None:
-        others["out-of-fold rows"] = witness.side(held_out, witness.train_rows)
-    now = witness.side(file, witness.test_rows)
-    older: dict[str, Answers] = {}
-    if start is not None:
-        first = Witness(workspace, start)
-        then = first.side(first.file(), first.test_rows)
-        others[f"stage 1's test ({start.name})"] = then
-        before.append(then.file)
-        older[start.name] = then.file
-        members, theirs = witness.members(), first.members()
-        now, then = (
-            each.side(side.file, each.test_rows, members=said, anchor=said[0])
-            for each, side, said in ((witness, now, members), (first, then, theirs))
-        )
-        # Where some are frozen and others not, they are unlike each other as they never were.
-        mixed = not is_frozen(run) and (bool(witness.inputs()) or find_start(workspace, run) is not None)
-        found = list(hold_against_members(now, then))
-        yield from (each for each in found if not mixed or each.check == "inside")
-        if is_frozen(run):
-            yield from hold_against_anchor(now, then)
-            yield from compare_ranks(now, then)
-            if not witness.inputs():
-                yield compare_reloaded(witness, first)
-        if held_out is not None:
-            learn = others["out-of-fold rows"]
-            tables = witness.test_rows, first.test_rows, witness.train_rows
-            sides = (now, then, learn)
-            raw = [raw_columns(rows, side.file) for rows, side in zip(tables, sides, strict=True)]
-            if all(len(each.columns) for each in raw):
-                yield from compare_second_way(now, then, learn, raw)
-    yield from check_range(workspace.competition, file, before)
-    yield from check_relations(workspace.competition, file, before)
-    yield from hold_against_copies(now, before, older)
-    yield from compare_shares(now, others)
+        learn = first.side(held_out, first.train_rows)
+        rows = witness.test_rows, first.test_rows, first.train_rows
+        yield from _in_a_second_way((now, then, learn), rows)
 
 
-def _against_frozen(witness: Witness) -> Iterator[Suspicion]:
+def _against_frozen(witness: Witness, file: Answers) -> Iterator[Suspicion]:
     """A retrained run against the frozen one: fold by fold, as far apart on the test as out of fold."""
     frozen = find_frozen(witness.workspace, witness.run)
     if frozen is None:
         yield Suspicion("anchor", "warn", "no run of the frozen weights to hold it against")
         return
     other = Witness(witness.workspace, frozen)
-    shared = witness.oof_keys().intersection(other.oof_keys())
-    pair = witness.oof(shared), other.oof(shared)
+    pair = witness.oof(other.oof_keys()), other.oof(witness.oof_keys())
     if pair[0] is None or pair[1] is None:
         return
     ids = pair[0].ids[pair[0].ids.isin(pair[1].ids)]
@@ -218,11 +229,26 @@ def _against_frozen(witness: Witness) -> Iterator[Suspicion]:
     folds, theirs = witness.by_fold(), other.by_fold()
     both = sorted(set(folds) & set(theirs), key=lambda fold: -1 if fold is None else fold)
     mine = _one_of_each([folds[fold] for fold in both])
-    now = witness.side(
-        mine, witness.test_rows, anchor=_one_of_each([theirs[fold].take(mine.ids) for fold in both])
-    )
+    frozen_ones = _one_of_each([theirs[fold].take(mine.ids) for fold in both])
+    now = witness.side(mine, witness.test_rows, anchor=frozen_ones)
     yield from (each for each in hold_against_anchor(now, then) if each.check == "anchor")
     yield from compare_ranks(now, then)
+    start = find_start(witness.workspace, frozen)
+    old = witness.oof_keys()[:0] if start is None else Witness(witness.workspace, start).oof_keys()
+    known, released = witness.oof(old), witness.oof(witness.oof_keys().difference(old))
+    if known is not None and released is not None:
+        test, train = witness.test_rows, witness.train_rows
+        sides = witness.side(file, test), witness.side(released, train), witness.side(known, train)
+        yield from _in_a_second_way(sides, (test, train, train))
+
+
+def _in_a_second_way(
+    sides: tuple[Side, Side, Side], rows: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
+) -> Iterator[Suspicion]:
+    """Rows to be predicted, others that were, and those to learn from, by their raw columns if they have any."""
+    raw = [raw_columns(table, side.file) for table, side in zip(rows, sides, strict=True)]
+    if all(len(each.columns) for each in raw):
+        yield from compare_second_way(*sides, raw)
 
 
 def _one_of_each(answers: Sequence[Answers]) -> Answers:

@@ -252,31 +252,33 @@ def hold_against_copies(
         before: Honest answers to other rows: out-of-fold predictions, what was submitted in stage 1.
         older: Other files by name.
     """
-    hashes = now.file.hashes()
-    said = ~_is_empty(now.file)
-    yield _repeats(now, hashes, said, before)
-    counts = pd.Series(hashes[said]).value_counts()
-    once = said & ~np.isin(hashes, counts.index[counts > 1])
+    yield _repeats(now.file, before)
     for name, file in older.items():
-        own = pd.Series(file.hashes(), index=file.ids)
-        own = own[~own.duplicated(keep=False) & ~_is_empty(file)]
-        elsewhere = once & np.isin(hashes, own.to_numpy())
-        same = own.reindex(now.file.ids[elsewhere]).to_numpy() == hashes[elsewhere]
-        share = (elsewhere.sum() - same.sum()) / max(int(once.sum()), 1)
-        if once.sum() >= FEWEST_GROUPS and share > STALE[now.file.kind]:
+        share = _share_of(now.file, file)
+        honest = max((_share_of(each, file) for each in before if not each.ids.equals(file.ids)), default=0.0)
+        if share > honest + STALE[now.file.kind]:
             text = f"{share:.0%} of its rows say exactly what {name} says of others"
             yield Suspicion("stale", "stop", f"{text}; was an older file pasted?")
             return
     yield Suspicion("stale", "ok", f"not the answers of other rows in {len(older)} older files")
 
 
-def _repeats(now: Side, hashes: Any, said: Any, before: Sequence[Answers]) -> Suspicion:
+def _share_of(file: Answers, older: Answers) -> float:
+    """The share of rows that say what an older file says of one row alone, and that another one."""
+    said, theirs = ~_is_empty(file), pd.Series(older.hashes(), index=older.ids)[~_is_empty(older)]
+    own = pd.Series(file.hashes(), index=file.ids)[said]
+    alone = theirs[~theirs.duplicated(keep=False)]
+    copied = own.isin(alone) & (own.to_numpy() != alone.reindex(own.index).to_numpy())
+    return float(copied.mean()) if len(own) >= FEWEST_GROUPS else 0.0
+
+
+def _repeats(file: Answers, before: Sequence[Answers]) -> Suspicion:
     """The commonest answer that is no empty mask, and how common it is where it is honest."""
+    hashes, said = file.hashes(), ~_is_empty(file)
     values, counts = np.unique(hashes[said], return_counts=True)
     if not len(counts):
         return Suspicion("repeats", "ok", "no row says anything")
     top = values[counts.argmax()]
-    groups = len(np.unique(now.groups[hashes == top]))
     honest = 1.0
     for answers in before:
         known = answers.hashes()[~_is_empty(answers)]
@@ -285,7 +287,7 @@ def _repeats(now: Side, hashes: Any, said: Any, before: Sequence[Answers]) -> Su
         honest = max(honest, 2 + 1.5 * max(most, (known == top).sum()) * len(hashes) / max(len(known), 1))
     rows = int((hashes == top).sum())
     told = f"{rows:,} of {len(hashes):,} rows say the very same"
-    if before and poisson.sf(min(rows, groups) - 1, honest) < RARE:
+    if before and poisson.sf(rows - 1, honest) < RARE:
         hint = "was a part of them filled with a default?"
         return Suspicion("repeats", "stop", f"{told}; about {honest:.0f} at most were expected; {hint}")
     return Suspicion("repeats", "ok", told)

@@ -13,10 +13,10 @@ from kagkit.judgement.answers import Answers, Numbers
 from kagkit.judgement.suspicions import LEAST, Level, Side, Suspicion, compare_means
 
 # The constants of the checks that were measured: docs/blind.md, benchmarks/blind.py.
-ODD, WIDE, BEYOND_DRIFT = 4.0, 3.0, 4.0  # standard errors
+ODD, BEYOND_DRIFT = 4.0, 6.0  # standard errors
 TAILS = (0.05, 0.25, 0.75, 0.95)
 LOWEST, NEARLY = 0.2, 0.9999  # rank correlations
-FEWEST_ROWS, LARGEST, TREES = 100, 4_000, 50  # of what a second way learns
+FEWEST_ROWS, LARGEST, TREES = 80, 4_000, 50  # of what a second way learns
 LEAST_CHANCE = 0.001
 
 
@@ -83,7 +83,7 @@ def compare_second_way(
     """Whether a model of the raw columns finds the file as far from itself as it found stage 1's.
 
     It learns what the models said out of fold: a second way from rows to answers, which is not given what all
-    members are given wrongly.
+    members are given wrongly. Of masks it learns how large they are.
 
     Args:
         now: The rows to be predicted.
@@ -91,15 +91,14 @@ def compare_second_way(
         learn: Out-of-fold rows.
         raw: The raw columns of the three, numbers, each in the order of its file.
     """
-    kinds = {side.file.kind for side in (now, then, learn)}
-    if kinds != {"numbers"} or min(len(side.file.ids) for side in (now, then, learn)) < FEWEST_ROWS:
+    tables = [side.file.as_table().to_numpy(np.float64) for side in (now, then, learn)]
+    if not tables[0].size or min(map(len, tables)) < FEWEST_ROWS:
         return
-    off = _find_residuals(*_stretch([side.file.said for side in (now, then, learn)]), raw)
+    off = _find_residuals(_stretch(tables), raw)
     means, before = now.by_group(off[0]), then.by_group(off[1])
-    z = compare_means(means, before)
-    told = f"a model of the raw columns is {means.mean() / max(before.mean(), LEAST):.2f} times as far off as before"
-    told += f" ({z:+.1f} standard errors)"
-    if z > WIDE:
+    z, times = compare_means(means, before), means.mean() / max(before.mean(), LEAST)
+    told = f"a model of the raw columns is {times:.2f} times as far off as before ({z:+.1f} standard errors)"
+    if z > ODD:
         level: Level = "stop" if z > BEYOND_DRIFT else "warn"
         hint = "are all members given what they were given in stage 1?"
         yield Suspicion("second way", level, f"{told}; {hint}")
@@ -107,19 +106,18 @@ def compare_second_way(
         yield Suspicion("second way", "ok", told)
 
 
-def _find_residuals(
-    now: Numbers, then: Numbers, learn: Numbers, raw: Sequence[pd.DataFrame]
-) -> list[Numbers]:
+def _find_residuals(answers: Sequence[Numbers], raw: Sequence[pd.DataFrame]) -> list[Numbers]:
     """How far off trees are on two tables that learned the third, in the answers' standard deviation."""
     from sklearn.ensemble import ExtraTreesRegressor
 
     shared = [column for column in raw[0] if column in raw[1] and column in raw[2]]
     tables = [table[shared].fillna(raw[2].median()).to_numpy(np.float64) for table in raw]
-    scale = np.maximum(learn.std(axis=0), LEAST)
+    scale = np.maximum(answers[2].std(axis=0), LEAST)
     trees = ExtraTreesRegressor(TREES, min_samples_leaf=3, max_features=1.0, random_state=0, n_jobs=1)
-    trees.fit(tables[2][:LARGEST], learn[:LARGEST] / scale)
+    wanted = answers[2][:LARGEST] / scale
+    trees.fit(tables[2][:LARGEST], wanted[:, 0] if wanted.shape[1] == 1 else wanted)
     told = [trees.predict(table).reshape(len(table), -1) for table in tables[:2]]
-    return [np.abs(guess - said / scale).mean(axis=1) for guess, said in zip(told, (now, then), strict=True)]
+    return [np.abs(guess - said / scale).mean(axis=1) for guess, said in zip(told, answers[:2], strict=True)]
 
 
 def _stretch(answers: Sequence[Numbers]) -> list[Numbers]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from kagkit.data.folds import is_in
 from kagkit.data.predictions import Predictions
-from kagkit.foundation.errors import KagkitError, Problem, ReproductionError
+from kagkit.foundation.errors import DataError, KagkitError, Problem, ReproductionError
 from kagkit.judgement.answers import Answers, Form, read_answers
 from kagkit.judgement.lab import Lab
 from kagkit.judgement.suspicions import Side
@@ -184,7 +184,7 @@ class Witness:
     @cached_property
     def train_rows(self) -> pd.DataFrame:
         """The training rows."""
-        return self.lab.read_rows(self.run)
+        return self._read("train")
 
     @property
     def test_rows(self) -> pd.DataFrame:
@@ -193,7 +193,14 @@ class Witness:
 
     @cached_property
     def _test(self) -> pd.DataFrame:
-        return self.lab.read_rows(self.run, "test")
+        return self._read("test")
+
+    def _read(self, split: Literal["train", "test"]) -> pd.DataFrame:
+        try:
+            return self.lab.read_rows(self.run, split)
+        except OSError as error:
+            problem = Problem(f"{split} rows", "no longer cached", hint=f"kagkit run {self.run.experiment}")
+            raise DataError(f"the rows of {self.run.name} are not here", [problem]) from error
 
     def _combined(self, tables: list[Predictions]) -> Predictions:
         if self.run.imported:
@@ -219,7 +226,7 @@ def _group_of(name: str, known: dict[str, Any]) -> Any:
 
 
 def raw_columns(rows: pd.DataFrame, file: Answers) -> pd.DataFrame:
-    """The columns of numbers of some rows, in the order of a file; no column where its ids are no rows' keys."""
+    """The columns of numbers of some rows, in the order of a file; none where its ids are not their keys."""
     names = pd.Index(["_".join(key) if isinstance(key, tuple) else str(key) for key in rows.index])
     if not set(file.ids) <= set(names):
         return pd.DataFrame(index=file.ids)
