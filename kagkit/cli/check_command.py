@@ -48,7 +48,7 @@ def check(paths: tuple[Path, ...], run: str | None, as_json: bool) -> None:
         emit_json({"ok": not problems, "problems": [asdict(problem) for problem in problems]} | told)
     else:
         draw_blind(blind)
-        draw_problems(problems)
+        draw_problems(problem for problem in problems if problem.check != "blind")
         click.echo(counted(len(problems), "problem") if problems else "no problems")
     raise click.exceptions.Exit(code)
 

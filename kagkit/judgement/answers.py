@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kagkit.formats.dialects import DIALECTS, Dialect, count_pixels, read_edges
+from kagkit.foundation.errors import DataError, Problem, samples
 from kagkit.workspace.competition import Competition
 
 Kind = Literal["numbers", "words", "masks"]
@@ -64,8 +65,17 @@ class Answers:
     height: int = 0
 
     def take(self, ids: pd.Index[Any]) -> Answers:
-        """The answers of some ids, in their order; all of them are there."""
-        return replace(self, ids=ids, said=self.said[self.ids.get_indexer(ids)])
+        """The answers of some ids, in their order.
+
+        Raises:
+            DataError: One of them is not there.
+        """
+        places = self.ids.get_indexer(ids)
+        absent = ids[places < 0]
+        if len(absent):
+            found = f"{len(absent):,} ids have no answer: {samples(list(absent[:5]), len(absent))}"
+            raise DataError("not everyone answers for the same ids", [Problem("ids", found)])
+        return replace(self, ids=ids, said=self.said[places])
 
     @property
     def scale(self) -> Numbers:

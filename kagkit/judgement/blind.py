@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,12 +28,12 @@ from kagkit.judgement.tendencies import compare_ranks, compare_second_way, compa
 from kagkit.judgement.witnesses import Witness, find_frozen, find_start, is_frozen, raw_columns
 from kagkit.metrics.scoring import read_submission
 from kagkit.runs.ancestry import trace_runs
-from kagkit.runs.record import Run, experiments_with_runs, find_run, read_run, run_folders
+from kagkit.runs.record import Run, experiments_with_runs, find_run, latest_run, read_run, run_folders
 from kagkit.workspace.layout import Workspace
 
 CHECKS = (
     "readable", "range", "relations", "recompute", "inside", "member", "weights", "anchor", "edge",
-    "repeats", "stale", "reload", "shares", "ranks", "second way", "probes", "looked at",
+    "repeats", "stale", "reload", "shares", "ranks", "raw", "probes", "scope",
 )  # fmt: skip
 
 
@@ -57,10 +58,11 @@ def find_origin(workspace: Workspace, path: Path) -> Origin | None:
     sha256 = file_sha256(path)
     for name in experiments_with_runs(workspace):
         for folder in run_folders(workspace, name):
-            run = read_run(folder)
-            for each in run.submissions:
-                if each.told["sha256"] == sha256 and run.data["stage"] == workspace.stage:
-                    return Origin(run, each.variant)
+            with suppress(KagkitError):  # a damaged run is not the one that is asked about
+                run = read_run(folder)
+                for each in run.submissions:
+                    if each.told["sha256"] == sha256 and run.data["stage"] == workspace.stage:
+                        return Origin(run, each.variant)
     return None
 
 
@@ -82,11 +84,7 @@ def check_blind(workspace: Workspace, path: Path, origin: Origin | None) -> list
     file, faulty = read_answers(read_submission(path, form.key), form)
     told = [_readable(file, faulty, form)]
     if origin is None:
-        told.append(
-            Suspicion("looked at", "warn", "of no run here: nothing to hold it against; name one: --of RUN")
-        )
-        told += _guarded(lambda: check_range(workspace.competition, file, []))
-        told += _guarded(lambda: check_relations(workspace.competition, file, []))
+        told += _guarded(lambda: _without_run(workspace, file))
     else:
         told += _check_run(Witness(workspace, origin.run, origin.variant), file)
         told += _check_feeding(workspace, origin.run)
@@ -123,7 +121,7 @@ def refuse_stops(told: Sequence[Suspicion], accepted: Sequence[str] = ()) -> Non
 def as_problems(stops: Iterable[Suspicion]) -> Iterator[Problem]:
     """Stops as problems, each with the words that let it pass."""
     for each in stops:
-        hint = f"if it is as it should be: --accept blind:{each.check.replace(' ', '-')}"
+        hint = f"if it is as it should be: --accept blind:{each.check}"
         yield Problem(each.check, each.text, hint=hint, check="blind")
 
 
@@ -133,7 +131,7 @@ def _guarded(look: Callable[[], Iterable[Suspicion]]) -> list[Suspicion]:
         return list(look())
     except KagkitError as error:
         why = "; ".join([error.summary, *(str(problem).splitlines()[0] for problem in error.problems[:2])])
-        return [Suspicion("looked at", "warn", f"not everything could be: {why}")]
+        return [Suspicion("scope", "warn", f"not everything could be: {why}")]
 
 
 def _readable(file: Answers, faulty: list[str], form: Form) -> Suspicion:
@@ -144,6 +142,37 @@ def _readable(file: Answers, faulty: list[str], form: Form) -> Suspicion:
         )
         return Suspicion("readable", "stop", f"{text}; were they written in the other one?")
     return Suspicion("readable", "ok", f"{len(file.ids):,} ids with {file.kind}")
+
+
+def _without_run(workspace: Workspace, file: Answers) -> Iterator[Suspicion]:
+    """A file of no run here, against the run with the best CV."""
+    best = _find_best(workspace)
+    told = "of no run here, so that most cannot be looked at; is it meant to be of one? --of RUN"
+    yield Suspicion("scope", "warn", told)
+    if best is None:
+        yield from check_range(workspace.competition, file, [])
+        yield from check_relations(workspace.competition, file, [])
+        return
+    witness = Witness(workspace, best)
+    held_out = witness.oof()
+    before = [] if held_out is None else [held_out]
+    now = witness.side(file, witness.test_rows, anchor=witness.file())
+    yield from check_range(workspace.competition, file, before)
+    yield from check_relations(workspace.competition, file, before)
+    yield from hold_against_copies(now, before, {})
+    if held_out is not None:
+        known = witness.side(held_out, witness.train_rows)
+        yield from compare_shares(now, {f"out-of-fold rows of {best.name}": known})
+    yield from compare_ranks(now, None, best.name)
+
+
+def _find_best(workspace: Workspace) -> Run | None:
+    """The run of this stage with the best CV."""
+    runs = [latest_run(workspace, name, complete=True) for name in experiments_with_runs(workspace)]
+    able = [run for run in runs if run and run.data["stage"] == workspace.stage and run.submissions]
+    sign = 1 if workspace.competition.metric.greater_is_better else -1
+    scored = [run for run in able if run.data["cv"] is not None and "interface" in run.data]
+    return max(scored, key=lambda run: sign * run.data["cv"], default=None)
 
 
 def _check_run(witness: Witness, file: Answers) -> list[Suspicion]:
@@ -245,7 +274,7 @@ def _against_frozen(witness: Witness, file: Answers) -> Iterator[Suspicion]:
 def _in_a_second_way(
     sides: tuple[Side, Side, Side], rows: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 ) -> Iterator[Suspicion]:
-    """Rows to be predicted, others that were, and those to learn from, by their raw columns if they have any."""
+    """Rows to be predicted, others that were, and those to learn from, by their raw columns if any."""
     raw = [raw_columns(table, side.file) for table, side in zip(rows, sides, strict=True)]
     if all(len(each.columns) for each in raw):
         yield from compare_second_way(*sides, raw)
@@ -275,5 +304,5 @@ def _check_feeding(workspace: Workspace, run: Run) -> list[Suspicion]:
         witness = Witness(workspace, each)
         found = _guarded(lambda one=witness: _check_run(one, one.file()))  # type: ignore[misc]
         told += [replace(one, text=f"{name}: {one.text}") for one in found if one.level != "ok"]
-        told.append(Suspicion("looked at", "ok", f"{name}, which feeds it: {len(found)} checks"))
+        told.append(Suspicion("scope", "ok", f"{name}, which feeds it: {len(found)} checks"))
     return told

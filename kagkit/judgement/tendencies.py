@@ -53,14 +53,14 @@ def _z(now: Side, other: Side, values: Numbers, theirs: Numbers) -> float:
     return compare_means(now.by_group(values), other.by_group(theirs))
 
 
-def compare_ranks(now: Side, then: Side | None) -> Iterator[Suspicion]:
-    """Whether the file orders rows as the frozen model does, as far as it did before."""
+def compare_ranks(now: Side, then: Side | None, anchor: str = "the frozen model") -> Iterator[Suspicion]:
+    """Whether the file orders rows as its anchor, `anchor` in words, does, as far as it did before."""
     if now.anchor is None:
         return
     before = {} if then is None or then.anchor is None else _correlations(then.file, then.anchor)
     for name, correlation in _correlations(now.file, now.anchor).items():
         usual = before.get(name)
-        told = f"rank correlation with the frozen model {correlation:.3f} for {name}"
+        told = f"rank correlation with {anchor} {correlation:.3f} for {name}"
         told += "" if usual is None else f", {usual:.3f} before"
         # Fisher's transformation: the difference of two correlations has this standard error.
         gap = 0.0 if usual is None else atanh(min(usual, NEARLY)) - atanh(min(correlation, NEARLY))
@@ -101,9 +101,9 @@ def compare_second_way(
     if z > ODD:
         level: Level = "stop" if z > BEYOND_DRIFT else "warn"
         hint = "are all members given what they were given in stage 1?"
-        yield Suspicion("second way", level, f"{told}; {hint}")
+        yield Suspicion("raw", level, f"{told}; {hint}")
     else:
-        yield Suspicion("second way", "ok", told)
+        yield Suspicion("raw", "ok", told)
 
 
 def _find_residuals(answers: Sequence[Numbers], raw: Sequence[pd.DataFrame]) -> list[Numbers]:

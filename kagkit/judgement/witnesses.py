@@ -18,7 +18,7 @@ from kagkit.judgement.lab import Lab
 from kagkit.judgement.suspicions import Side
 from kagkit.metrics.scoring import read_submission
 from kagkit.runs.interface import interface_from
-from kagkit.runs.record import Run, experiments_with_runs, find_run, find_submission, read_run, run_folders
+from kagkit.runs.record import Run, experiments_with_runs, find_run, find_submission, latest_run
 from kagkit.runs.starting import START
 from kagkit.runs.store import Stored, read_task, verify_task
 from kagkit.runs.usable import making_of, manifest_of
@@ -258,9 +258,9 @@ def find_frozen(workspace: Workspace, run: Run) -> Run | None:
         return None
     parent = manifest_of(run).parent
     for name in experiments_with_runs(workspace):
-        folders = run_folders(workspace, name)
-        found = read_run(folders[-1]) if folders else run
-        alike = found.data["stage"] == 2 and found.complete and is_frozen(found)
-        if parent and alike and manifest_of(found).parent == parent:
+        found = latest_run(workspace, name, complete=True)
+        if found is None or found.data["stage"] != 2 or not is_frozen(found):
+            continue
+        if parent and manifest_of(found).parent == parent:
             return found
     return None

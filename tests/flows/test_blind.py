@@ -70,7 +70,7 @@ def test_the_safe_and_the_retrained_file_are_looked_at_from_all_sides(begun: Pat
         "reload",
         "repeats",
         "stale",
-        "second way",
+        "raw",
     }
     retrained = levels(begun, "submissions/exp001-s2-001/submission.csv")
     assert retrained["ok"] >= {"readable", "recompute", "inside", "anchor", "ranks", "probes"}
@@ -79,7 +79,7 @@ def test_the_safe_and_the_retrained_file_are_looked_at_from_all_sides(begun: Pat
 
 def test_a_file_of_no_run_is_told_so_and_held_against_the_run_it_is_to_be_of(toy: Path) -> None:
     file = broken(toy, lambda values: values[1:] + values[:1])
-    assert levels(toy, file)["warn"] == {"looked at"}
+    assert levels(toy, file)["warn"] == {"scope"}
     found = levels(toy, file, "--of", "exp001-s1", code=5)
     assert found["stop"] >= {"recompute", "inside"}
     assert (
@@ -102,7 +102,7 @@ def test_frozen_weights_that_say_something_else_today_are_stopped(toy: Path) -> 
     kagkit(toy, "run", "exp001-s1")
     kagkit(toy, "package", "exp001-s1/2")
     found = levels(toy, "submissions/exp001-s1-002/submission.csv", code=5)
-    assert found["stop"] >= {"reload", "second way"}
+    assert found["stop"] >= {"reload", "raw"}
     assert "recompute" in found["ok"]
 
 
