@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kagkit.foundation.errors import KagkitError, Problem
+
+if TYPE_CHECKING:
+    from kagkit.judgement.suspicions import Suspicion
 
 BOUNDLESS = 10_000  # a file or a pipe has no width; rich would cut to 80 columns
 WHOLE_NAME = 32  # letters of a file's name that fit a narrow terminal beside the other columns
@@ -34,6 +37,15 @@ def draw_problems(problems: Iterable[Problem]) -> None:
         click.echo(f"  {click.style(where, bold=True)}: {rest}", err=True)
         for line in hint:
             click.secho(f"  {line}", fg="cyan", err=True)
+
+
+def draw_blind(told: Iterable[Suspicion], *, warnings_only: bool = False) -> None:
+    """Print what a blind check found: on standard error where only warnings are wanted."""
+    colours = {"ok": "green", "warn": "yellow", "stop": "red"}
+    for each in told:
+        if each.level == "warn" or not warnings_only:
+            level = click.style(f"{each.level:4}", fg=colours[each.level])
+            click.echo(f"  {level} {each.check}: {each.text}", err=warnings_only)
 
 
 def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
