@@ -9,14 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from kagkit.foundation.errors import KagkitError
+from kagkit.foundation.errors import KagkitError, counted, samples
 from kagkit.metrics import PER_ROW
 from kagkit.metrics.perrow import average
 from kagkit.metrics.scoring import Scorer, read_sample, read_submission
 from kagkit.runs.record import find_run, find_submission
 from kagkit.stages.ingestion import Arrival
 from kagkit.workspace.competition import Metric
-from kagkit.workspace.ledger import Scores, read_scores
+from kagkit.workspace.layout import Workspace
+from kagkit.workspace.ledger import Scores, read_events, read_scores, runs_by_ref
 from kagkit.workspace.manifest import Making
 
 SHOWN = 1e-5  # hosts cut or round to five decimals
@@ -184,6 +185,28 @@ def _is_mean(metric: Metric) -> bool:
     form = PER_ROW.get(metric.score.removeprefix("kagkit.metrics:"))
     own = form is not None and form.finish is average and form.suits(metric.args)
     return own or metric.per_row is not None
+
+
+def tell_audited(workspace: Workspace, audited: list[Audited]) -> Iterator[str]:
+    """Each submission's scores in words, and how many the host has scored that no run here made.
+
+    Raises:
+        DataError: The ledger cannot be read.
+    """
+    if not audited:
+        yield "no submission of stage 1 has a score; kagkit lb sync brings them home"
+    for each in audited:
+        again = "not scored" if each.recomputed is None else f"{each.recomputed:.5f} by the released labels"
+        verdict = {True: "as the host had it", False: "NOT as the host had it", None: "not comparable"}
+        yield f"{each.submission}: {again}, {verdict[each.match]}: {each.why}"
+    events = read_events(workspace)
+    runs = runs_by_ref(events)
+    scored = {
+        line["ref"]: line.get("run") for line in events if line.get("event") == "score" and "ref" in line
+    }
+    strange = [ref for ref, run in scored.items() if run is None and ref not in runs]
+    if strange:
+        yield f"{counted(len(strange), 'scored submission')} of no run here: {samples(sorted(strange))}"
 
 
 def tell_alarms(audited: list[Audited]) -> Iterator[str]:

@@ -89,7 +89,8 @@ def read_limits(budget: str | None, until: str | None, now: datetime) -> tuple[f
         >>> read_limits("90m", None, datetime(2019, 8, 26, tzinfo=UTC))
         (5400.0, None)
     """
-    problems, span, moment = [], None, None
+    problems: list[Problem] = []
+    span = moment = None
     try:
         span = None if budget is None else read_span(budget)
     except ManifestError as error:

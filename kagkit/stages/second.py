@@ -133,14 +133,7 @@ class SecondStage:
     def _audit(self) -> Iterator[Event]:
         audited = audit.audit_submissions(self.arrival)
         self.facts["audit"] = [asdict(each) for each in audited]
-        if not audited:
-            yield Noted("audit: no submission of stage 1 has a score; kagkit lb sync brings them home")
-        for each in audited:
-            again = (
-                "not scored" if each.recomputed is None else f"{each.recomputed:.5f} by the released labels"
-            )
-            verdict = {True: "as the host had it", False: "NOT as the host had it", None: "not comparable"}
-            yield Noted(f"audit: {each.submission}: {again}, {verdict[each.match]}: {each.why}")
+        yield from (Noted(f"audit: {line}") for line in audit.tell_audited(self.workspace, audited))
         held_out = holdout.hold_out(self.arrival, [member.run for member in self.lineup.members])
         self.facts["held_out"] = [asdict(each) for each in held_out]
         yield from (Noted(f"audit: {line}") for line in holdout.tell_held_out(held_out))

@@ -17,7 +17,7 @@ from kagkit.foundation.files import file_sha256
 from kagkit.foundation.strictyaml import dump_yaml, read_yaml
 from kagkit.stages.second import SecondStage
 from kagkit.workspace.layout import Workspace
-from kagkit.workspace.ledger import Scores, add_scores
+from kagkit.workspace.ledger import Scores, add_event, add_scores
 from tests.flows.test_second_stage import oof, release
 from tests.terminal import edit, kagkit, newest_run, record
 from tests.toy import make_workspace, write_manifest, write_recipe
@@ -356,7 +356,10 @@ def test_the_audit_holds_our_metric_against_the_hosts(ended: Path) -> None:
     (ended / "competition.yaml").write_text(text.replace(where, where + "    public_share: 1\n"))
     told = kagkit(ended, "stage2", "--step", "audit", "--json").json["audit"]
     assert [(each["submission"], each["match"]) for each in told] == [("exp001/1", True), ("exp002/1", False)]
-    assert "ALARM: exp002/1" in kagkit(ended, "stage2", "--step", "audit").err
+    add_event(Workspace(ended), "score", {"ref": 7, "public": 0.5})
+    said = kagkit(ended, "stage2", "--step", "audit").err
+    assert "ALARM: exp002/1" in said
+    assert "1 submission of no run here, not scored again: 7" in said
 
 
 def test_where_the_host_marked_its_rows_each_board_is_scored_by_its_own(ended: Path) -> None:
