@@ -10,18 +10,21 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench clean-demo clean
+.PHONY: help demo test pages check lint types bench clean-demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: $(VENV)/base.stamp ## set up, then play a whole competition on real data in .demo/digits
-	@PATH="$(CURDIR)/$(BIN):$$PATH" experiments/digits/demo.sh .demo/digits
+demo: $(VENV)/base.stamp clean-demo ## set up, then play a whole competition of two stages in .demo
+	@$(BIN)/kagkit demo --keep .demo
 
 test: $(VENV)/dev.stamp ## run the tests, two at a time
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 -m "not pages"
 
-check: lint types test ## what CI runs: lint, types, tests
+pages: $(VENV)/dev.stamp ## type in every command of README and docs, and see that it does what the page says
+	@$(BIN)/python -m pytest -n 2 -m pages
+
+check: lint types pages test ## what CI runs: lint, types, pages, tests
 
 lint: $(VENV)/dev.stamp ## check style and formatting
 	@$(BIN)/python -m ruff check

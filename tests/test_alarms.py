@@ -161,3 +161,11 @@ def test_the_offset_is_not_moved_by_a_single_odd_row() -> None:
     assert odd.residual < 3 * sound.residual
     assert odd.slope == pytest.approx(sound.slope, abs=0.2)
     assert measure_offset([], []) is None
+
+
+def test_of_thousands_of_rows_the_slope_is_told_at_once_and_odd_ones_do_not_move_it() -> None:
+    cv = [number / 2000 for number in range(2000)]
+    public = [0.5 * value + (3.0 if place % 50 == 0 else 0.0) for place, value in enumerate(cv)]
+    offset = measure_offset(cv, public)
+    assert offset is not None
+    assert offset.slope == pytest.approx(0.5)

@@ -102,6 +102,7 @@ def shape(text: str) -> str:
     return re.sub(" +", " ", NUMBER.sub("#", plain(text)))
 
 
+@pytest.mark.pages
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("blocks", WORKSPACES)
 def test_a_page_says_what_happens(blocks: list[Block], tmp_path: Path) -> None:
@@ -115,6 +116,7 @@ def test_every_command_line_of_docs_is_played() -> None:
         assert path == README or not [b for b in blocks_of(text) if b.commands and b not in played], path
 
 
+@pytest.mark.pages
 def test_the_readme_says_what_happens_but_for_the_numbers(tmp_path: Path) -> None:
     write_passengers(tmp_path)
     blocks = [block for block in blocks_of(TEXTS[README]) if block.file or block.commands]

@@ -142,6 +142,12 @@ def test_runs_of_one_experiment_have_one_colour_and_those_of_neighbours_have_oth
     assert (tags["mlflow.runColor"], len(colours)) == (colour_of("exp001"), 100)
 
 
+def test_what_a_record_tells_beside_the_cv_is_shown_where_it_is_there(workspace: Workspace) -> None:
+    told = values(project(workspace, run_of(workspace, optimism=0.01, cv_kept=None), []))
+    assert told["optimism"] == [0.01]
+    assert "cv_kept" not in told
+
+
 def test_a_run_fitted_on_all_rows_has_no_scores(workspace: Workspace) -> None:
     run = run_of(workspace, "kagkit: 1\nrecipe: a.py\nseeds: [3]\n", cv=None, coverage=None, folds=[])
     told = project(workspace, run, [{"time": "2026-03-01T12:00:00+00:00", "public": 0.5}])

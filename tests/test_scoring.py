@@ -19,7 +19,10 @@ from kagkit.workspace.manifest import Making
 from tests.toy import COMPETITION, write_competition, write_data
 
 ROWS = pd.DataFrame({"a": [0.5, 1.5, 2.5], "label": [0, 1, 1]}, index=pd.Index(["x", "y", "z"], name="id"))
-USERS = """def score(solution, submission, row_id_column_name, *, harm=""):
+USERS = """import pandas as pd
+
+
+def score(solution, submission, row_id_column_name, *, harm=""):
     assert list(solution[row_id_column_name]) == list(submission[row_id_column_name])
     if harm == "raise":
         raise ValueError("no such luck")
@@ -40,6 +43,11 @@ def make(predictions, rows, *, least=0.5):
 def arrays(predictions, rows):
     assert not hasattr(predictions, "loc")
     return rows.assign(label=predictions.array("mask", rows.index).sum(axis=1))
+
+
+def chunks(predictions, rows):
+    parts = [pd.Series(part.array("mask").sum(axis=1), keys) for keys, part in predictions.iterate()]
+    return pd.concat(parts).rename("label").reset_index()
 
 
 def nothing(predictions, rows):
@@ -206,6 +214,10 @@ def test_arrays_are_left_on_the_disk_until_they_are_asked_for(tmp_path: Path) ->
     write(tmp_path / "oof.arrow", iter([(["z", "y", "x"], {"mask": masks})]), ROWS.index, key_names=["id"])
     table = scorer_in(tmp_path, "toy_functions:arrays").make(Predictions.open(tmp_path / "oof.arrow"), ROWS)
     assert table["label"].tolist() == [0, 1, 2]
+    some = scorer_in(tmp_path, "toy_functions:chunks").make(
+        Predictions.open(tmp_path / "oof.arrow"), ROWS[1:]
+    )
+    assert dict(zip(some["id"], some["label"], strict=True)) == {"y": 1, "z": 2}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ COMMANDS = {
     "data": "Fetch data, pin its version, prove it, say what changed.",
     "lb": "Bring the host's scores home.",
     "recipes": "List the recipes that come with kagkit, and copy them.",
+    "demo": "Play a whole competition of two stages on this machine.",
     "ui": "Show MLflow's pages, CV beside the leaderboard first.",
     "track": "Show runs in MLflow, a view that can be made again.",
     "doctor": "Look at the machine, the packages and the disk.",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kagkit.foundation.errors import KagkitError, Problem
 
+if TYPE_CHECKING:
+    from kagkit.judgement.suspicions import Suspicion
+
+BOUNDLESS = 10_000  # a file or a pipe has no width; rich would cut to 80 columns
 WHOLE_NAME = 32  # letters of a file's name that fit a narrow terminal beside the other columns
 
 
@@ -33,6 +37,15 @@ def draw_problems(problems: Iterable[Problem]) -> None:
         click.echo(f"  {click.style(where, bold=True)}: {rest}", err=True)
         for line in hint:
             click.secho(f"  {line}", fg="cyan", err=True)
+
+
+def draw_blind(told: Iterable[Suspicion], *, warnings_only: bool = False) -> None:
+    """Print what a blind check found: on standard error where only warnings are wanted."""
+    colours = {"ok": "green", "warn": "yellow", "stop": "red"}
+    for each in told:
+        if each.level == "warn" or not warnings_only:
+            level = click.style(f"{each.level:4}", fg=colours[each.level])
+            click.echo(f"  {level} {each.check}: {each.text}", err=warnings_only)
 
 
 def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
@@ -63,9 +76,7 @@ def draw_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: 
         table.add_row(*row)
     console = Console(highlight=False)
     if not console.is_terminal:
-        # A file or a pipe has no width; rich would cut to 80 columns.
-        boundless = Console(highlight=False, width=10_000)
-        console = Console(highlight=False, width=max(80, boundless.measure(table).maximum))
+        console = Console(highlight=False, width=BOUNDLESS)
     console.print(table)
 
 

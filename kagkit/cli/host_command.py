@@ -127,6 +127,7 @@ def next_stage(folder: Path, as_json: bool) -> None:
     A host that is being served notices at once.
     """
     from kagkit.cli.drawing import emit_json
+    from kagkit.foundation.errors import counted, samples
     from kagkit.host.shelf import offers
     from kagkit.host.staging import begin_next_stage
 
@@ -136,7 +137,8 @@ def next_stage(folder: Path, as_json: bool) -> None:
     if as_json:
         emit_json({"competition": terms.competition, "stage": number, "files": files})
     else:
-        click.echo(f"{terms.competition}: stage {number} has begun; files: {', '.join(files)}")
+        told = f"{counted(len(files), 'file')}: {samples(files)}"
+        click.echo(f"{terms.competition}: stage {number} has begun; {told}")
 
 
 @declare("close", CLOSE)

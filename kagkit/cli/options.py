@@ -46,6 +46,25 @@ def variant_option(function: Function) -> Function:
     return declared
 
 
+def blind_option(function: Function) -> Function:
+    """Declare `--accept blind:CHECK`, for commands that stop at what a blind check finds."""
+    text = "Let pass what this blind check stops; all, for every one."
+    declared: Function = click.option("--accept", multiple=True, metavar="blind:CHECK", help=text)(function)
+    return declared
+
+
+def accepted_checks(given: Sequence[str]) -> tuple[str, ...]:
+    """The checks of `--accept blind:CHECK`.
+
+    Raises:
+        click.UsageError: One is written otherwise.
+    """
+    for accept in given:
+        if not accept.startswith("blind:"):
+            raise click.UsageError(f"--accept {accept}: write --accept blind:CHECK")
+    return tuple(accept.removeprefix("blind:") for accept in given)
+
+
 def accepted_files(given: Sequence[str]) -> tuple[str, ...]:
     """The files of `--accept code:FILE.py`.
 

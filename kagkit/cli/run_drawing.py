@@ -59,7 +59,7 @@ class RunDrawing:
         elif isinstance(event, RunEnd):
             self._stack.close()
             self.end = event
-            self._say("\n".join([_ending(event), *_optimism(event.run.data)]))
+            self._say("\n".join([ending_of(event), *_optimism(event.run.data)]))
             if isinstance(event, RunMade):
                 for line in _submissions(event.run.data):
                     self._say(line)
@@ -179,7 +179,8 @@ def _reason(error: KagkitError) -> str:
     return f": {error.problems[0].where}: {error.problems[0].found}" if error.problems else ""
 
 
-def _ending(event: RunEnd) -> str:
+def ending_of(event: RunEnd) -> str:
+    """How a run ended, in a line."""
     run = event.run
     if isinstance(event, NothingToDo):
         return f"nothing to do: {run.name}{_cv(run.data)}"

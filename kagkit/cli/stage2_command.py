@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagkit.cli.options import command
+from kagkit.cli.options import accepted_checks, blind_option, command
 
 if TYPE_CHECKING:
     from kagkit.stages.budget import Planned
@@ -38,6 +38,7 @@ STEPS = ["ingest", "audit", "safe", "retrain", "decide", "final"]
 @click.option("--budget", metavar="60h", help="How long may be trained: 60h, 90m.")
 @click.option("--until", metavar="TIME", help="When training must be over: 18:00, or ISO 8601.")
 @click.option("--step", type=click.Choice(STEPS), help="This step alone.")
+@blind_option
 def stage2(final: str | None, plan_only: bool, as_json: bool, **given: Any) -> None:
     """Take a frozen final through the second stage: a safe file first, then what the evidence allows.
 
@@ -88,7 +89,7 @@ def _begin(final: str | None, given: dict[str, Any]) -> SecondStage:
         )
     workspace = find_workspace(Path(final) if final and Path(final).is_file() else Path.cwd())
     budget, until = read_limits(given["budget"], given["until"], datetime.now().astimezone())
-    return SecondStage(workspace, final, Wish(retrain, budget, until))
+    return SecondStage(workspace, final, Wish(retrain, budget, until, accepted_checks(given["accept"])))
 
 
 def _draw_plan(planned: list[Planned]) -> None:
@@ -102,6 +103,9 @@ def _draw(second: SecondStage) -> None:
     from kagkit.cli.drawing import draw_table, number
 
     facts = second.facts
+    for each in facts["blind"]:
+        if each["level"] == "warn":
+            click.echo(f"  warn {each['check']}: {each['text']}", err=True)
     if facts["models"]:
         rows = [[each[key] for key in ("experiment", "policy", "decision")] for each in facts["models"]]
         draw_table(["model", "policy", "decision"], rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagkit.cli.options import command, variant_option
+from kagkit.cli.options import accepted_checks, blind_option, command, variant_option
 
 if TYPE_CHECKING:
     from kagkit.host.answers import HostSubmission
@@ -20,6 +20,7 @@ kagkit submit exp001                          # the latest complete run, package
 kagkit submit exp001/3 -m "deeper" --wait     # with a text, and followed until it is scored
 kagkit submit exp001 --variant lb             # another of its submissions than the first
 kagkit submit submission.csv                  # a file of other origin, checked against the sample
+kagkit submit exp001 --accept blind:shares     # what that blind check stops, passes
 kagkit submit exp001 -k anna/unet -v 7        # version 7 of a notebook, in a code competition
 """
 
@@ -31,14 +32,15 @@ kagkit submit exp001 -k anna/unet -v 7        # version 7 of a notebook, in a co
 @click.option("-k", "notebook", metavar="OWNER/NOTEBOOK", help="Submit this notebook's output instead.")
 @click.option("-v", "version", type=click.IntRange(min=1), metavar="N", help="The notebook's version.")
 @variant_option
+@blind_option
 def submit(what: str, message: str, wait: bool, as_json: bool, **which: Any) -> None:
     """Submit a run or a file, exactly once.
 
-    It is checked first, and the host is asked whether it has the file already and how many submissions are
-    left. Whatever fails in between, the same command again finds out what became of it before anything is
-    sent.
+    It is checked first, also for what no leaderboard would show, and the host is asked whether it has the
+    file already and how many submissions are left. Whatever fails in between, the same command again finds
+    out what became of it before anything is sent.
     """
-    from kagkit.cli.drawing import emit_json
+    from kagkit.cli.drawing import draw_blind, emit_json
     from kagkit.host.asking import Host
     from kagkit.host.submitting import submit as hand_in
     from kagkit.tracking.background import start_mirror
@@ -46,6 +48,8 @@ def submit(what: str, message: str, wait: bool, as_json: bool, **which: Any) -> 
 
     workspace = find_workspace(Path.cwd())
     parcel = _parcel(workspace, what, **which)
+    if not as_json:
+        draw_blind(parcel.blind, warnings_only=True)
     host = Host.of(workspace.competition, tell=lambda line: click.echo(line, err=True))
     outcome = hand_in(host, workspace, parcel, message)
     if not as_json:
@@ -53,7 +57,7 @@ def submit(what: str, message: str, wait: bool, as_json: bool, **which: Any) -> 
     outcome = _scored(host, workspace, outcome, wait)
     start_mirror(workspace)
     if as_json:
-        emit_json(_as_json(outcome))
+        emit_json(_as_json(outcome) | {"blind": [vars(each) for each in parcel.blind]})
     elif outcome.found is not None and outcome.found.status != "PENDING":
         click.echo(f"  {told_score(outcome.found)}")
     if outcome.error is not None and not as_json:
@@ -62,7 +66,12 @@ def submit(what: str, message: str, wait: bool, as_json: bool, **which: Any) -> 
 
 
 def _parcel(
-    workspace: Workspace, what: str, notebook: str | None, version: int | None, variant: str
+    workspace: Workspace,
+    what: str,
+    notebook: str | None,
+    version: int | None,
+    variant: str,
+    accept: tuple[str, ...],
 ) -> Parcel:
     """What RUN-or-FILE means, checked."""
     from kagkit.host.submitting import Notebook, parcel_of_file, parcel_of_notebook
@@ -80,9 +89,9 @@ def _parcel(
         output = file.name if named else "submission.csv"
         return parcel_of_notebook(Notebook(notebook, version, output), run)
     if file.is_file():
-        return parcel_of_file(workspace, file)
+        return parcel_of_file(workspace, file, accepted_checks(accept))
     packaged = package_submission(workspace, find_run(workspace, what), variant)
-    return parcel_of_file(workspace, workspace.root / packaged.path)
+    return parcel_of_file(workspace, workspace.root / packaged.path, accepted_checks(accept))
 
 
 def _scored(host: Host, workspace: Workspace, outcome: Outcome, wait: bool) -> Outcome:

@@ -52,12 +52,15 @@ def tune(experiment: str, name: str | None, gpus: str | None, as_json: bool) -> 
 
 def _lines(event: TuneEvent) -> list[str]:
     """What is said of an event; nothing of single tasks."""
-    from kagkit.runs.events import Noted, TaskWaiting
+    from kagkit.cli.run_drawing import ending_of
+    from kagkit.runs.events import Noted, RunMade, TaskWaiting
     from kagkit.runs.tuned import Tuned
     from kagkit.runs.tuning import TrialBegan, TrialEnded
 
     if isinstance(event, Noted):
         return [event.text]
+    if isinstance(event, RunMade):
+        return [ending_of(event)]
     if isinstance(event, TaskWaiting):
         return [f"{event.label}: {event.holder} is doing it; waiting for the result"]
     if isinstance(event, TrialBegan) and event.resumed:

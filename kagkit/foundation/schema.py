@@ -8,6 +8,7 @@ does. Python keeps some words for itself: `field(metadata={KEY: "from"})` is the
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def _read_class(reader: _Reader, cls: Any, node: Node, path: str) -> Any:
         expected = f"a mapping with keys such as {keys}"
         return reader.refuse(node, f"{path or 'the file'}: {_found(node)}", expected)
     fields = {key_of(field): field for field in dataclasses.fields(cls)}
-    hints = get_type_hints(cls)
+    hints = _hints_of(cls)
     given = {}
     for key, child in node.value.items():
         if key in fields:
@@ -112,6 +113,11 @@ def _read_class(reader: _Reader, cls: Any, node: Node, path: str) -> Any:
     if any(key not in fit for key in required) or (path and len(fit) < len(given)):
         return UNFIT
     return cls(**{fields[key].name: value for key, value in fit.items()})
+
+
+@functools.cache
+def _hints_of(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def key_of(field: dataclasses.Field[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -15,7 +16,9 @@ from kagkit.host.answers import HostSubmission, Limits
 from kagkit.host.asking import Host
 from kagkit.host.refusals import UnclearHostError
 from kagkit.host.settling import FACTS, SETTLES, Attempt, close, looks, settle, under
+from kagkit.judgement.blind import check_blind, find_origin, refuse_stops
 from kagkit.judgement.checks import check_submission, expect
+from kagkit.judgement.suspicions import Suspicion
 from kagkit.workspace.layout import Workspace
 from kagkit.workspace.ledger import add_event, scored_name
 
@@ -43,6 +46,8 @@ class Parcel:
         file: The file; None for a notebook.
         run: The run it is of; None for a file of other origin.
         notebook: The notebook; None for a file.
+        blind: What the blind check found in the file.
+        accepted: The checks of it that were told to stop nothing.
     """
 
     submission: str
@@ -50,6 +55,8 @@ class Parcel:
     file: Path | None = None
     run: str | None = None
     notebook: Notebook | None = None
+    blind: tuple[Suspicion, ...] = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -91,25 +98,33 @@ class Outcome:
         return replace(self, found=found, error=error)
 
 
-def parcel_of_file(workspace: Workspace, path: Path) -> Parcel:
-    """Check a file against the sample submission, and take it: as its run's, where it was packaged.
+def parcel_of_file(workspace: Workspace, path: Path, accepted: Sequence[str] = ()) -> Parcel:
+    """Check a file by the sample submission and blindly, and take it: as its run's, where it was packaged.
+
+    Args:
+        workspace: The workspace.
+        path: The file.
+        accepted: Blind checks that stop nothing, by name.
 
     Raises:
-        SubmissionError: It is not what the host asks for.
+        SubmissionError: It is not what the host asks for, or a blind check stops it.
+        ManifestError: There is no such check.
     """
     expected = expect(workspace.root, workspace.competition, workspace.stage)
     problems = check_submission(path, expected) if expected is not None else []
     if problems:
         raise SubmissionError("not submitted: the file is not what the host asks for", problems)
+    blind = tuple(check_blind(workspace, path, find_origin(workspace, path)))
+    refuse_stops(blind, accepted)
+    looked: dict[str, Any] = {"blind": blind, "accepted": tuple(accepted)}
     sha256 = file_sha256(path)
     provenance = path.resolve().with_name("provenance.json")
     if provenance.is_file() and provenance.parent.parent == workspace.submissions.resolve():
         told = read_json(provenance)
         if told["submission"]["sha256"] == sha256:
-            return Parcel(
-                provenance.parent.name, sha256, path, scored_name(told["run"], told.get("variant", ""))
-            )
-    return Parcel(path.name, sha256, path)
+            run = scored_name(told["run"], told.get("variant", ""))
+            return Parcel(provenance.parent.name, sha256, path, run, **looked)
+    return Parcel(path.name, sha256, path, **looked)
 
 
 def parcel_of_notebook(notebook: Notebook, run: str | None) -> Parcel:
@@ -154,6 +169,7 @@ def _send(host: Host, workspace: Workspace, parcel: Parcel, message: str, limits
         "run": parcel.run,
         "submission": parcel.submission,
     }
+    facts |= {"accepted": list(parcel.accepted)} if parcel.accepted else {}
     before = _count(host, limits)
     intent = add_event(workspace, "intent", facts | {"sha256": parcel.sha256} | before)
     try:

@@ -176,15 +176,15 @@ def submission_name(run: Run, variant: str = "") -> str:
 
 def _usual(workspace: Workspace, scores: dict[str, Scores]) -> list[Run]:
     found: dict[str, Run] = {}
+    scored = {key.partition(":")[0] for key in scores}
     for name in experiments_with_runs(workspace):
         latest = latest_run(workspace, name, complete=True)
         if latest is not None:
             found[latest.name] = latest
-        scored = {key.partition(":")[0] for key in scores}
         for folder in run_folders(workspace, name):
-            if f"{name}/{int(folder.name.partition('-')[0])}" in scored:
-                run = read_run(folder)
-                found[run.name] = run
+            run_name = f"{name}/{int(folder.name.partition('-')[0])}"
+            if run_name in scored and run_name not in found:
+                found[run_name] = read_run(folder)
     return [run for run in found.values() if run.complete]
 
 

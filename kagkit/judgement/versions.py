@@ -102,7 +102,7 @@ class Both:
             for which, found in tables.items():
                 if which in sets:
                     opened = Predictions.open(run.folder / sets[which]["file"])
-                    found.append(_flat(opened).add_prefix(f"{name}."))
+                    found.append(flat_table(opened).add_prefix(f"{name}."))
         if not all(tables.values()):
             return None
         measured, test = (pd.concat(found, axis=1) for found in tables.values())
@@ -138,8 +138,8 @@ def _know_nothing(scorer: Scorer, scored: Scored) -> float | None:
         return None
 
 
-def _flat(opened: Predictions) -> pd.DataFrame:
-    """Single numbers, and vectors that are short enough, a column each."""
+def flat_table(opened: Predictions) -> pd.DataFrame:
+    """What was measured, a table by key: numbers, and vectors that are short enough, a column each."""
     parts = [numeric_columns(opened.frame())]
     for name in opened.columns:
         if opened.kind(name) == "array":

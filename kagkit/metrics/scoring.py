@@ -288,10 +288,13 @@ def _blanks(header: pd.DataFrame, key: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def _as_given(predictions: Predictions, keys: pd.Index) -> pd.DataFrame | Predictions:
-    """A table where all values are single ones; masks and boxes stay on disk until they are asked for."""
+    """A table where all values are single ones; masks and boxes stay on disk until they are asked for.
+
+    Either holds the asked rows alone: a function may go through all it is given.
+    """
     if all(predictions.kind(column) == "scalar" for column in predictions.columns):
         return predictions.frame(keys)
-    return predictions
+    return predictions if len(keys) == predictions.table.num_rows else predictions.only(keys)
 
 
 def _all_whole(table: pd.DataFrame) -> bool:

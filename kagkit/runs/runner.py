@@ -56,16 +56,28 @@ def run_experiment(workspace: Workspace, name: str, options: RunOptions) -> Iter
     if experiment.manifest.inputs:
         _refuse_smoke(workspace, experiment)
         yield GraphTraced(trace_graph(workspace, experiment.name))
-    for upstream in order_upstream(workspace.root, experiment.name):
+    lacking = yield from run_upstream(workspace, experiment.name, options)
+    if lacking:
+        yield Noted(f"{experiment.name}: planned once {lacking} is done")
+        return
+    yield from _run_one(workspace, experiment.name, options)
+
+
+def run_upstream(workspace: Workspace, name: str, options: RunOptions) -> Generator[Event, None, str | None]:
+    """Do what is missing of all that feeds an experiment; arguments and errors are those of `run_experiment`.
+
+    Returns:
+        Of a dry run, the first that is not done yet: what it feeds cannot be planned.
+    """
+    for upstream in order_upstream(workspace.root, name):
         if options.inputs is None and not _came_from_elsewhere(workspace, upstream):
             end = None
             for event in _run_one(workspace, upstream, replace(options, choice=Choice(), restart=False)):
                 end = event
                 yield event
             if isinstance(end, PlanMade) and end.expected:
-                yield Noted(f"{experiment.name}: planned once {upstream} is done")
-                return
-    yield from _run_one(workspace, experiment.name, options)
+                return upstream
+    return None
 
 
 def _came_from_elsewhere(workspace: Workspace, name: str) -> bool:

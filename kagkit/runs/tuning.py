@@ -15,6 +15,7 @@ from typing import Any
 from kagkit.foundation.errors import KagkitError, ManifestError, Problem, RunError
 from kagkit.foundation.files import digest_of, held
 from kagkit.runs.bench import Bench
+from kagkit.runs.choices import RunOptions
 from kagkit.runs.events import Event, Noted
 from kagkit.runs.inputs import Input, find_inputs
 from kagkit.runs.material import Material, sources_of
@@ -24,7 +25,7 @@ from kagkit.runs.planner import Planner
 from kagkit.runs.presence import at_work
 from kagkit.runs.presentation import describe_presentation
 from kagkit.runs.record import latest_run
-from kagkit.runs.runner import ready_material, ready_selection
+from kagkit.runs.runner import ready_material, ready_selection, run_upstream
 from kagkit.runs.selection import Selection, selecting_of
 from kagkit.runs.suggestion import refuse_without_optuna, suggest
 from kagkit.runs.trials import (
@@ -93,6 +94,8 @@ class TuneOptions:
 def tune_experiment(workspace: Workspace, name: str, options: TuneOptions) -> Iterator[TuneEvent]:
     """Search what the manifest's `search:` block names, and write the best as a manifest.
 
+    What feeds the experiment is run first, where it is missing.
+
     The first trial is the manifest as it stands. A search that was stopped goes on: the trial it was at is
     done with the same arguments, and what it had finished is reused.
 
@@ -114,6 +117,7 @@ def tune_experiment(workspace: Workspace, name: str, options: TuneOptions) -> It
     experiment = workspace.experiment(name)
     search = _search_of(experiment)
     refuse_without_optuna()
+    yield from run_upstream(workspace, experiment.name, RunOptions(gpus=options.gpus))
     origins = read_origins(workspace, experiment)
     sources = sources_of(experiment)
     pins = settle_data(workspace, sources)

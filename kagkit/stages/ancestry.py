@@ -90,7 +90,8 @@ def _own(workspace: Workspace, run: Run, weight: float | None) -> list[Ancestor]
 
 def _fits(run: Run) -> list[Fit]:
     """The fits that predict the test rows."""
-    tasks = [task for task in run.data["tasks"] if task["label"].endswith("test")]
+    predicts = [task for task in run.data["tasks"] if task["kind"] == "predict"]
+    tasks = [task for task in predicts if task["label"].endswith("test")]
     told = tasks or [task for task in run.data["tasks"] if task["kind"] == "train"]
     fits = {(task["ingredients"]["seed"], task["ingredients"]["fold"]) for task in told}
     return sorted(fits, key=lambda fit: (fit[0], -1 if fit[1] is None else fit[1]))

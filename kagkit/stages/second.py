@@ -10,11 +10,12 @@ from typing import Any
 
 from kagkit.foundation.errors import ManifestError, Problem, counted, did_you_mean, samples
 from kagkit.foundation.files import file_sha256
+from kagkit.judgement.blind import Origin, check_blind, refuse_stops
 from kagkit.judgement.ruling import Verdict
 from kagkit.packages.submission import package_submission
 from kagkit.runs.drive import TimeOverError
 from kagkit.runs.events import Event, Noted
-from kagkit.runs.record import Run
+from kagkit.runs.record import Run, find_submission
 from kagkit.stages import ancestry, audit, budget, holdout, manifests, verdicts
 from kagkit.stages.driving import make_run
 from kagkit.stages.ingestion import Arrival, describe_drift, tell_arrival
@@ -36,11 +37,13 @@ class Wish:
         retrain: `auto`, `all`, `none`, or names of experiments with commas; None where it is not asked for.
         budget: How many seconds may be trained; None for no limit.
         until: When training must be over; None for no limit.
+        accepted: Blind checks that stop nothing, by name.
     """
 
     retrain: str | None = None
     budget: float | None = None
     until: datetime | None = None
+    accepted: tuple[str, ...] = ()
 
 
 class SecondStage:
@@ -69,7 +72,7 @@ class SecondStage:
         self.arrival = Arrival(workspace)
         self.policies = _policies(self.lineup, wish.retrain)
         self.facts: dict[str, Any] = {"plan": [], "models": [], "final": None, "safe": None}
-        self.facts |= {"audit": [], "held_out": []}
+        self.facts |= {"audit": [], "held_out": [], "blind": []}
 
     def take(self, step: str) -> Iterator[Event]:
         """Go through one of `STEPS`.
@@ -158,6 +161,9 @@ class SecondStage:
         self.facts["safe"] = safe
 
     def _packaged(self, run: Run) -> dict[str, Any]:
+        found = check_blind(self.workspace, run.folder / find_submission(run).file, Origin(run))
+        self.facts["blind"] = [asdict(each) for each in found]
+        refuse_stops(found, self.wish.accepted)
         package = package_submission(self.workspace, run)
         return {"run": run.name, "submission": package.path, "sha256": package.sha256, "cv": run.data["cv"]}
 

@@ -186,10 +186,10 @@ def _assembled(events: list[Any], logged: Mapping[str, Logged]) -> int:
 
 def _scores(run: Run, time: int) -> list[Point]:
     """CV with its spread and coverage, and each seed's fold scores as a curve over the folds."""
-    data = {"cv_kept": None} | run.data  # older runs do not tell it
+    data = {"cv_kept": None, "optimism": None} | run.data  # older runs do not tell it
     points = [
         Point(name, 0, time, _short(data[name]))
-        for name in ("cv", "cv_std", "cv_kept", "coverage")
+        for name in ("cv", "cv_std", "cv_kept", "optimism", "coverage")
         if data[name] is not None
     ]
     points += [

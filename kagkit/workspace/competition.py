@@ -72,11 +72,14 @@ class SubmissionFormat:
         target: The columns after the key, in this order.
         key: The columns that name a line; `rows.key` where not named.
         lines: `several` where an id may stand on more than one line: one for each mask, or each box.
+        relations: By name what is never below any of others: `{any: [epidural, subdural]}`. Names are those
+            of targets or, where there is one target alone, what the ids end with after a `_`.
     """
 
     target: tuple[str, ...]
     key: tuple[str, ...] = ()
     lines: Literal["one", "several"] = "one"
+    relations: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,7 @@ def _problems(root: Path, competition: Competition, tree: Node, data_there: bool
         yield Problem(where("submission.target"), "submission.target: empty", "the columns to predict")
     for number, stage in competition.stages.items():
         yield from stage_problems(root, number, stage, where, must_exist=data_there and number == "1")
+    yield from _relation_problems(competition.submission, where)
     yield from _path_problems(root, competition, where)
     yield from _function_problems(root, competition, where)
     for name in competition.data:
@@ -219,6 +223,20 @@ def _problems(root: Path, competition: Competition, tree: Node, data_there: bool
     for name, scheme in competition.folds.items():
         for found, hint in scheme.problems():
             yield Problem(where(f"folds.{name}"), f"folds.{name}: {found}", hint=hint)
+
+
+def _relation_problems(submission: SubmissionFormat, where: Any) -> Iterator[Problem]:
+    """Names that are no targets; where there is one target, they are ends of ids, which no manifest knows."""
+    for whole, parts in submission.relations.items():
+        place = f"submission.relations.{whole}"
+        if not parts or whole in parts:
+            yield Problem(
+                where(place), f"{place}: {list(parts)}", "the names of others that it is never below"
+            )
+        for name in (whole, *parts) if len(submission.target) > 1 else ():
+            if name not in submission.target:
+                hint = did_you_mean(name, submission.target)
+                yield Problem(where(place), f"{place}: {name} is no target", hint=hint)
 
 
 def _path_problems(root: Path, competition: Competition, where: Any) -> Iterator[Problem]:

@@ -297,8 +297,10 @@ def test_the_target_among_a_stacks_columns_is_refused(toy: Path) -> None:
     assert "args.columns: label: the target itself" in kagkit(toy, "run", "final", code=2).err
 
 
-def test_what_is_fed_is_tuned_with_what_feeds_it(toy: Path) -> None:
+def test_what_is_fed_is_tuned_with_what_feeds_it_which_is_run_first(toy: Path) -> None:
     search = {"trials": 2, "args": {"high": {"choices": [0.9, 0.4]}}}
     write_manifest(toy, "final", recipe="gate.py", inputs={"clf": "exp001"}, search=search)
+    shutil.rmtree(toy / "runs/exp001")
     told = kagkit(toy, "tune", "final", "--json").json
+    assert newest_run(toy, "exp001").is_dir()
     assert told["trials"]["done"] == 2

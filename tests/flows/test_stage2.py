@@ -181,6 +181,7 @@ def test_the_safe_file_is_made_of_frozen_weights_before_anything_is_trained(ende
     begin(ended)
     told = kagkit(ended, "stage2", "--json").json
     assert told["final"] is None
+    assert {each["level"] for each in told["blind"]} == {"ok"}
     assert not list(ended.glob("*-s2.yaml"))
     assert (told["ingest"]["old"], told["ingest"]["released"]) == (40, 20)
     assert file_sha256(ended / told["safe"]["submission"]) == told["safe"]["sha256"]
