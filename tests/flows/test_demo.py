@@ -62,9 +62,9 @@ def test_the_demo_proves_the_metric_and_decides_on_each_model(played: tuple[Path
     second = told["stage2"]
     assert [(each["submission"], each["match"]) for each in second["audit"]] == [("FINAL/1", True)]
     assert {each["experiment"]: each["policy"] for each in second["models"]} == {
-        "unet": "cv",
+        "unet": "auto",
         "classifier": "auto",
-        "gate": "auto",
+        "gate": "cv",
     }
     assert all(each["evidence"]["train"] and each["evidence"]["released"] for each in second["models"])
     assert second["final"]["run"] == "FINAL-s2/1"
