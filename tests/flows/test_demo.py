@@ -27,11 +27,23 @@ for name, old, new in [*edits, ("classifier", "epochs: 20", "batch: 60, epochs: 
 """
 
 
+# `make demo` plays these too.
+LEFT_OUT = (
+    "package",
+    "submit unet",
+    "compare",
+    "FINAL-s1",
+    "--plan",
+    "kagkit check",
+)
+
+
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The story with models of one epoch, and what `--json` tells of it."""
     stage = Stage(tmp_path_factory.mktemp("demo") / "story", silent=True)
-    acts = (Act("smaller", f"python -c '{SMALLER}'"), *ACTS)
+    kept = [act for act in ACTS if not any(word in act.command for word in LEFT_OUT)]
+    acts = (Act("smaller", f"python -c '{SMALLER}'"), *kept)
     events = [event for event in stage.play(acts) if isinstance(event, Played)]
     assert len(events) == len(acts) + 1
     return stage.workspace, _tell(events)
@@ -39,7 +51,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
 
 def test_the_demo_goes_from_an_empty_folder_to_the_private_board(played: tuple[Path, dict[str, Any]]) -> None:
     _, told = played
-    assert [each["submission"] for each in told["board"]] == ["FINAL/1", "unet/1", "FINAL-s1/1", "FINAL-s2/1"]
+    assert [each["submission"] for each in told["board"]] == ["FINAL/1", "FINAL-s2/1"]
     assert all(each["private"] is not None for each in told["board"])
     assert set(told) == {"steps", "stage2", "board"}
     assert told["steps"][0]["command"] == "python make_data.py --host ../host"
@@ -48,14 +60,11 @@ def test_the_demo_goes_from_an_empty_folder_to_the_private_board(played: tuple[P
 def test_the_demo_proves_the_metric_and_decides_on_each_model(played: tuple[Path, dict[str, Any]]) -> None:
     root, told = played
     second = told["stage2"]
-    assert [(each["submission"], each["match"]) for each in second["audit"]] == [
-        ("FINAL/1", True),
-        ("unet/1", True),
-    ]
+    assert [(each["submission"], each["match"]) for each in second["audit"]] == [("FINAL/1", True)]
     assert {each["experiment"]: each["policy"] for each in second["models"]} == {
-        "unet": "cv",
+        "unet": "auto",
         "classifier": "auto",
-        "gate": "auto",
+        "gate": "cv",
     }
     assert all(each["evidence"]["train"] and each["evidence"]["released"] for each in second["models"])
     assert second["final"]["run"] == "FINAL-s2/1"
