@@ -112,6 +112,16 @@ def test_a_fault_of_the_file_is_stopped_and_the_recompute_finds_every_one(bug: s
     assert (told.check, told.level) == ("recompute", "stop")
 
 
+def test_a_model_of_few_answers_says_what_an_older_file_said() -> None:
+    rng = np.random.default_rng(0)
+    now, then = (
+        Side(answers(rng.choice(rng.random(60), rows), name), np.arange(rows))
+        for rows, name in ((800, "n"), (100, "t"))
+    )
+    coarse = answers(rng.choice(then.file.said[:, 0], 800), "n")
+    assert "stale" not in stops(hold_against_copies(replace(now, file=coarse), [], {"stage 1": then.file}))
+
+
 def test_wrong_weights_and_one_fold_alone_are_stopped_without_the_recompute() -> None:
     for weights in ([0.6, 0.1, 0.1, 0.1, 0.1], [0, 0, 1, 0, 0]):
         said = np.average([each.said for each in NOW.members], axis=0, weights=weights)

@@ -147,7 +147,7 @@ class Witness:
         Args:
             keys: Which rows; all, thinned evenly where there are very many, when None.
         """
-        if not self.run.data["oof"]:
+        if not self.run.data.get("oof"):
             return None
         table = Predictions.open(self.run.folder / self.run.data["oof"]["file"])
         rows = self.train_rows
@@ -178,7 +178,7 @@ class Witness:
 
     def oof_keys(self) -> pd.Index[Any]:
         """The rows that were predicted out of fold."""
-        told = self.run.data["oof"]
+        told = self.run.data.get("oof")
         return Predictions.open(self.run.folder / told["file"]).keys if told else self._test.index[:0]
 
     @cached_property
@@ -198,7 +198,7 @@ class Witness:
     def _read(self, split: Literal["train", "test"]) -> pd.DataFrame:
         try:
             return self.lab.read_rows(self.run, split)
-        except OSError as error:
+        except (OSError, KeyError) as error:  # not cached, or never pinned
             problem = Problem(f"{split} rows", "no longer cached", hint=f"kagkit run {self.run.experiment}")
             raise DataError(f"the rows of {self.run.name} are not here", [problem]) from error
 
