@@ -181,9 +181,10 @@ def _check_run(witness: Witness, file: Answers) -> list[Suspicion]:
     told = _guarded(lambda: [hold_against_rebuilt(file, witness.rebuilt())])
     told += _guarded(lambda: compare_remixed(witness))
     told += _guarded(lambda: _against_others(witness, file))
-    if run.data["stage"] == 2:
-        look = _against_itself if is_frozen(run) else _against_frozen
-        told += _guarded(lambda: look(witness, file))
+    if run.data["stage"] == 2 and is_frozen(run):
+        told += _guarded(lambda: _against_itself(witness, file))
+    elif run.data["stage"] == 2 and not witness.inputs():
+        told += _guarded(lambda: _against_frozen(witness, file))
     told += _guarded(lambda: list_probes(workspace, run))
     return told
 

@@ -94,7 +94,7 @@ class Witness:
         found: dict[Fit, Predictions] = {}
         problems: list[Problem] = []
         for task in self.run.data["tasks"]:
-            if task["kind"] != "predict":
+            if task["kind"] not in ("train", "predict"):  # a train that keeps no weights predicts, too
                 continue
             folder = self.workspace.tasks / task["folder"]
             if not (folder / "task.json").is_file():
