@@ -169,7 +169,7 @@ def test_the_counter_of_files_ends_its_line(toy: Path, verb: str, monkeypatch: p
 def test_a_submission_is_checked_by_its_file(toy: Path) -> None:
     kagkit(toy, "package", "exp001")
     path = "submissions/exp001-001/submission.csv"
-    assert kagkit(toy, "check", path).out == "no problems\n"
+    assert kagkit(toy, "check", path).out.endswith("\nno problems\n")
     table = (toy / path).read_text()
     (toy / "mine.csv").write_text(table.replace("id_040,", "id_999,"))
     told = kagkit(toy, "check", "mine.csv", code=5)

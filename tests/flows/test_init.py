@@ -35,7 +35,7 @@ def test_three_files_become_a_checked_submission(
     assert kagkit(root, "check").out == "no problems\n"
     assert run(root)["cv"] == pytest.approx(cv, rel=0.03)
     packaged = kagkit(root, "package", "exp001", "--json").json
-    assert kagkit(root, "check", packaged["path"]).out == "no problems\n"
+    assert kagkit(root, "check", packaged["path"]).out.endswith("\nno problems\n")
     answers = pd.read_csv(root / packaged["path"], dtype={facts["key"][0]: "str"})
     answer = answers.set_index(facts["key"])[target].reindex(truth.index)
     score = (answer == truth).mean() if metric == "accuracy" else ((answer - truth) ** 2).mean() ** 0.5
