@@ -99,12 +99,23 @@ def _gap(now: Predictions, then: Predictions, column: str, keys: object) -> tupl
 def find_gap(now: NDArray[Any], then: NDArray[Any]) -> float:
     """The largest difference of two arrays of numbers, in the standard deviation of the second.
 
+    What the coarser of their types rounds away does not count: numbers that are alike in all but the last bit
+    are stored as neighbours.
+
     Example:
-        >>> find_gap(np.array([0.0, 3.0]), np.array([0.0, 2.0]))
+        >>> round(find_gap(np.array([0.0, 3.0]), np.array([0.0, 2.0])), 6)
         1.0
+        >>> find_gap(np.array([0.0, 0.7500], np.float16), np.array([0.0, 0.7505], np.float16))
+        0.0
     """
     if now.shape != then.shape:
         return inf
     first, second = now.astype(np.float64), then.astype(np.float64)
+    rounded = _rounding(now, then) * np.maximum(np.abs(first), np.abs(second))
     spread = float(second.std()) or 1.0
-    return float(np.abs(first - second).max(initial=0.0)) / spread
+    return float((np.abs(first - second) - rounded).max(initial=0.0)) / spread
+
+
+def _rounding(*stored: NDArray[Any]) -> float:
+    """How far apart neighbours of the coarsest type are, beside their size; 0 where all are whole numbers."""
+    return max((float(np.finfo(each.dtype).eps) for each in stored if each.dtype.kind == "f"), default=0.0)
