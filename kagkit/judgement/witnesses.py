@@ -57,6 +57,11 @@ class Witness:
         """The recipe of its manifest."""
         return manifest_of(self.run).recipe
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its submission is what was predicted, and no function makes it of that."""
+        return making_of(self.run, manifest_of(self.run), self.variant).make is None
+
     @cached_property
     def lab(self) -> Lab:
         """Its rows."""
