@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import signal
@@ -110,13 +109,10 @@ def _stopped_after(seconds: float) -> Iterator[None]:
 
 
 def is_found(harm: Harm, ended: Ended, command: tuple[str, ...], aside: Path) -> bool:
-    """Whether `check`, which promises it, found a record that says something else than it did."""
+    """Whether `check`, which promises it, found a record of which any byte is another."""
     if command[0] != "check" or not harm.name.endswith("record.json"):
         return True
-    try:
-        same = json.loads(harm.content) == json.loads((aside / harm.name).read_bytes())
-    except ValueError:
-        same = False
+    same = harm.content == (aside / harm.name).read_bytes()
     return ended.code == (0 if same else 7)
 
 
