@@ -67,7 +67,7 @@ def competition(**changes: Any) -> Callable[[Path], object]:
         (manifest(folds="mian"), ["folds: no set named mian", "did you mean main?"]),
         (manifest(data=["main", "chexpert"]), ["data: chexpert is not declared in competition.yaml"]),
         (manifest(combine="median"), ["combine: median; expected mean, rank_mean or module:function"]),
-        (manifest(submission={"make": "post:labels"}), ["post:labels: no such module"]),
+        (manifest(submission={"make": "nowhere:labels"}), ["nowhere:labels: no such module"]),
         (swap("mean.py", "def predict", "def predikt"), ["mean.py: no function predict"]),
         (swap("mean.py", "flip=False", "flip"), ["predict: flip has no default"]),
         (swap("mean.py", "return", "return ("), ["mean.py line", "not Python"]),
